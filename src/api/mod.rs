@@ -1,0 +1,32 @@
+//! The vocabulary: what an object is, what kinds there are, and the rules that follow from their
+//! facts alone.
+//!
+//! Plain data: nothing here waits, reads a clock or opens a file. A manifest is read by
+//! [`manifest`], looked up in a [`Scheme`], decoded, pruned and defaulted by [`schema`], changed by
+//! [`patch`], checked by [`validation`], and then stands as an [`Object`].
+
+pub mod cidr;
+pub mod conditions;
+pub mod defaults;
+pub mod field;
+pub mod manifest;
+pub mod names;
+mod object;
+pub mod owner;
+pub mod patch;
+pub mod predicates;
+pub mod quantity;
+mod resource;
+mod revision;
+pub mod schema;
+mod scheme;
+pub mod selector;
+pub mod status;
+pub mod validation;
+
+pub use kube_core::{GroupVersion, GroupVersionKind, GroupVersionResource};
+pub use object::{DecodeError, Object, ObjectKey};
+pub use resource::{Column, ColumnValue, Resource, Scope, SelectableField, Subresource};
+pub use revision::Revision;
+pub use scheme::Scheme;
+pub use status::Status;

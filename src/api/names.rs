@@ -1,0 +1,1 @@
+//! Names, DNS labels, qualified names.

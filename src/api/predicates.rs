@@ -1,0 +1,1 @@
+//! The arithmetic that several layers share: pod requests, taints, affinity, ports.

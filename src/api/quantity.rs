@@ -1,0 +1,1 @@
+//! Quantities: exact numbers with Kubernetes' suffixes.

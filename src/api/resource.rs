@@ -1,0 +1,232 @@
+//! A row of the scheme: all that is known of a resource before any object of it exists.
+
+use std::any::TypeId;
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use kube_core::{ClusterResourceScope, GroupVersionKind, GroupVersionResource};
+use serde_json::Value;
+
+type Text = Cow<'static, str>;
+
+/// One resource: its names, its scope, what can be done with it and how it is shown and found.
+///
+/// Discovery, OpenAPI, routing, tables, permissions and garbage collection read rows; no code
+/// below the server's strategies knows a kind by name.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Resource {
+    /// API group; empty for the core group.
+    pub group: Text,
+    /// API version, such as `v1`.
+    pub version: Text,
+    /// Kind, such as `Pod`.
+    pub kind: Text,
+    /// Name in paths, such as `pods`.
+    pub plural: Text,
+    /// Singular name, such as `pod`.
+    pub singular: Text,
+    /// Short names, such as `po`.
+    pub short_names: Vec<Text>,
+    /// Categories that name it among others, such as `all`.
+    pub categories: Vec<Text>,
+    /// Whether objects live in namespaces.
+    pub scope: Scope,
+    /// Verbs, as discovery lists them.
+    pub verbs: Vec<Text>,
+    /// Subresources.
+    pub subresources: Vec<Subresource>,
+    /// What `kubectl get` shows, without the name column, which always comes first.
+    pub columns: Vec<Column>,
+    /// What a field selector may name, beside `metadata.name` and `metadata.namespace`.
+    pub selectable: Vec<SelectableField>,
+    /// Where objects are stored: `/registry/<storage>/[<namespace>/]<name>`, as kube-apiserver
+    /// lays its keys out (`pods`, but `minions` for nodes and `services/specs` for services).
+    pub storage: Text,
+    /// The name of the type in [`schema`](crate::api::schema)'s table; none where any field is kept.
+    pub schema: Option<Text>,
+}
+
+/// Where objects of a resource live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Once in a cluster.
+    Cluster,
+    /// In a namespace.
+    Namespaced,
+}
+
+/// A part of an object with a path, kind and verbs of its own.
+#[derive(Clone, Debug)]
+pub struct Subresource {
+    /// Name in paths, such as `status`.
+    pub name: Text,
+    /// What is sent and answered; for `scale` that is `autoscaling/v1, Scale`.
+    pub kind: GroupVersionKind,
+    /// Verbs, as discovery lists them.
+    pub verbs: Vec<Text>,
+}
+
+/// A column of `kubectl get`.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Header.
+    pub name: Text,
+    /// OpenAPI type: `string`, `integer`, `date` and so on.
+    pub kind: Text,
+    /// OpenAPI format: `name` and so on; mostly empty.
+    pub format: Text,
+    /// What the column means.
+    pub description: Text,
+    /// 0 is always shown, more only with `-o wide`.
+    pub priority: i32,
+    /// Where the cell comes from.
+    pub value: ColumnValue,
+}
+
+/// Where the cells of a column come from.
+#[derive(Clone, Debug)]
+pub enum ColumnValue {
+    /// A JSON path without braces, such as `.spec.replicas`.
+    Path(Text),
+    /// A function of the object's tree and the time.
+    Function(fn(&Value, Timestamp) -> Value),
+}
+
+/// A field that selectors may name.
+#[derive(Clone, Debug)]
+pub struct SelectableField {
+    /// Name in selectors; also the field's path, with dots.
+    pub name: Text,
+    /// What an absent field counts as.
+    pub default: Text,
+    /// Whether the object cache keeps a posting list by this field.
+    pub indexed: bool,
+}
+
+impl Resource {
+    /// A row with these names and nothing else: every verb, no subresource, name and age shown.
+    #[must_use]
+    pub fn new(
+        group: impl Into<Text>,
+        version: impl Into<Text>,
+        kind: impl Into<Text>,
+        plural: impl Into<Text>,
+        scope: Scope,
+    ) -> Self {
+        let (group, kind, plural) = (group.into(), kind.into(), plural.into());
+        Self {
+            version: version.into(),
+            singular: kind.to_lowercase().into(),
+            short_names: Vec::new(),
+            categories: Vec::new(),
+            scope,
+            verbs: ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+                .map(Text::Borrowed)
+                .into(),
+            subresources: Vec::new(),
+            columns: Vec::new(),
+            selectable: Vec::new(),
+            storage: if group.contains('.') && !group.ends_with(".k8s.io") {
+                format!("{group}/{plural}").into()
+            } else {
+                plural.clone()
+            },
+            schema: None,
+            group,
+            kind,
+            plural,
+        }
+    }
+
+    /// The row of a Rust type that carries its names, built in or derived with `CustomResource`.
+    #[must_use]
+    pub fn of<K>() -> Self
+    where
+        K: kube_core::Resource<DynamicType = ()>,
+        K::Scope: 'static,
+    {
+        let scope = if TypeId::of::<K::Scope>() == TypeId::of::<ClusterResourceScope>() {
+            Scope::Cluster
+        } else {
+            Scope::Namespaced
+        };
+        Self::new(
+            K::group(&()).into_owned(),
+            K::version(&()).into_owned(),
+            K::kind(&()).into_owned(),
+            K::plural(&()).into_owned(),
+            scope,
+        )
+    }
+
+    /// `v1`, or `apps/v1`.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_string()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// `pods`, or `deployments.apps`: how errors name a resource.
+    #[must_use]
+    pub fn qualified(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.to_string()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+
+    /// Group, version and kind.
+    #[must_use]
+    pub fn gvk(&self) -> GroupVersionKind {
+        GroupVersionKind::gvk(&self.group, &self.version, &self.kind)
+    }
+
+    /// Group, version and plural name.
+    #[must_use]
+    pub fn gvr(&self) -> GroupVersionResource {
+        GroupVersionResource::gvr(&self.group, &self.version, &self.plural)
+    }
+
+    /// Whether objects live in namespaces.
+    #[must_use]
+    pub fn namespaced(&self) -> bool {
+        self.scope == Scope::Namespaced
+    }
+
+    /// The subresource of this name.
+    #[must_use]
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|sub| sub.name == name)
+    }
+
+    /// The key of an object, or the prefix of a namespace's (no name) or of all (neither) objects.
+    #[must_use]
+    pub fn storage_key(&self, namespace: Option<&str>, name: Option<&str>) -> String {
+        let mut key = format!("/registry/{}/", self.storage);
+        if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
+            key.push_str(namespace);
+            key.push('/');
+        }
+        key.push_str(name.unwrap_or_default());
+        key
+    }
+}
+
+impl SelectableField {
+    /// The value of this field in a tree, as selectors compare it.
+    #[must_use]
+    pub fn value<'a>(&'a self, tree: &'a Value) -> Cow<'a, str> {
+        let found = self.name.split('.').try_fold(tree, |value, step| value.get(step));
+        match found {
+            Some(Value::String(text)) => Cow::Borrowed(text),
+            Some(Value::Bool(flag)) => Cow::Borrowed(if *flag { "true" } else { "false" }),
+            Some(Value::Number(number)) => Cow::Owned(number.to_string()),
+            _ => Cow::Borrowed(&self.default),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The schema table, and what interprets it.

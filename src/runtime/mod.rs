@@ -1,0 +1,173 @@
+//! The container runtime: sandboxes, containers, images, in our own plain structs after CRI.
+//!
+//! [`ContainerRuntime`] is the trait that runtimes implement. The border to the network is explicit:
+//! a sandbox is created, the network is attached to it, and only then is it started with its
+//! addresses. A runtime that owns its network (as CRI runtimes do) says so and reports them.
+
+mod error;
+mod types;
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_core::Stream;
+
+pub use error::Error;
+pub use types::{
+    ContainerConfig, ContainerEvent, ContainerId, ContainerState, ContainerStatus, ExecOutcome, ExecRequest,
+    ExecSession, ImageStatus, LogLine, LogOptions, LogStreamKind, NetworkOwner, PortMapping, RuntimeVersion,
+    Sandbox, SandboxConfig, SandboxId, SandboxState, SandboxStatus,
+};
+
+/// What a runtime's methods answer.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Events of containers as they happen.
+pub type EventStream = Pin<Box<dyn Stream<Item = ContainerEvent> + Send>>;
+
+/// Log lines, oldest first.
+pub type LogStream = Pin<Box<dyn Stream<Item = Result<LogLine>> + Send>>;
+
+/// Runs containers in sandboxes.
+///
+/// # Contract
+///
+/// - A sandbox is what the containers of a pod share. It is created, then (by the network
+///   provider) attached, then started with its addresses; containers are created in it only
+///   afterwards. Stopping a sandbox kills every container in it; removing it also forgets them.
+/// - A container is created, started once, and exits once. Its exit is remembered until it is
+///   removed. Removing one that runs fails with [`Error::StillRunning`].
+/// - What was created is listed until it is removed, by any instance of the runtime on the same
+///   machine, unless the runtime says that its containers end with it.
+///
+/// # Ordering
+///
+/// Events of one container come in order. A container that was seen to exit stays so.
+///
+/// # Idempotence
+///
+/// Stopping what is stopped and removing what is gone succeed. Creating is not idempotent.
+///
+/// # Cancel safety
+///
+/// A call that is dropped may or may not have happened; `sandboxes` and `containers` tell. What
+/// was created by a call whose answer was lost can be found by its labels and removed.
+///
+/// # Errors
+///
+/// See [`Error`]: what a caller branches on is a variant.
+#[async_trait]
+pub trait ContainerRuntime: Send + Sync + 'static {
+    /// Name and version.
+    fn version(&self) -> RuntimeVersion;
+
+    /// Who gives sandboxes their addresses.
+    fn network_owner(&self) -> NetworkOwner {
+        NetworkOwner::Provider
+    }
+
+    /// Makes a sandbox, without a network.
+    async fn create_sandbox(&self, config: &SandboxConfig) -> Result<Sandbox>;
+
+    /// Starts a sandbox that has these addresses. A runtime that owns its network is given none
+    /// and reports them in the status.
+    async fn start_sandbox(&self, id: &SandboxId, addresses: &[IpAddr]) -> Result<()>;
+
+    /// Kills whatever runs in a sandbox.
+    async fn stop_sandbox(&self, id: &SandboxId) -> Result<()>;
+
+    /// Stops and forgets a sandbox with its containers.
+    async fn remove_sandbox(&self, id: &SandboxId) -> Result<()>;
+
+    /// Every sandbox.
+    async fn sandboxes(&self) -> Result<Vec<SandboxStatus>>;
+
+    /// Makes a container in a started sandbox.
+    async fn create_container(&self, sandbox: &SandboxId, config: &ContainerConfig) -> Result<ContainerId>;
+
+    /// Starts a container.
+    async fn start_container(&self, id: &ContainerId) -> Result<()>;
+
+    /// Asks a container to end (SIGTERM, or what its image says), waits for at most `grace`, then
+    /// kills it; answers when it has exited.
+    async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<()>;
+
+    /// Forgets a container that does not run.
+    async fn remove_container(&self, id: &ContainerId) -> Result<()>;
+
+    /// One container.
+    async fn container(&self, id: &ContainerId) -> Result<ContainerStatus>;
+
+    /// Every container.
+    async fn containers(&self) -> Result<Vec<ContainerStatus>>;
+
+    /// Pulling and looking up images, for runtimes that have them. Without, every image is taken
+    /// as present and `create_container` says what is wrong with it.
+    fn images(&self) -> Option<&dyn Images> {
+        None
+    }
+
+    /// Running commands in containers.
+    fn exec(&self) -> Option<&dyn Exec> {
+        None
+    }
+
+    /// What containers print.
+    fn logs(&self) -> Option<&dyn Logs> {
+        None
+    }
+
+    /// Events as they happen. Without, the node agent lists containers from time to time.
+    fn events(&self) -> Option<&dyn Events> {
+        None
+    }
+}
+
+/// Images, an optional ability of a runtime.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// The image of this reference, if it is present.
+    async fn image(&self, reference: &str) -> Result<Option<ImageStatus>>;
+
+    /// Fetches an image.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ImageNotFound`] and [`Error::InvalidImageName`] among others.
+    async fn pull(&self, reference: &str) -> Result<ImageStatus>;
+}
+
+/// Running commands in containers, an optional ability of a runtime.
+#[async_trait]
+pub trait Exec: Send + Sync {
+    /// Runs a command and collects what it prints, for at most `timeout` (none: no limit).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] when it took longer; the command is killed.
+    async fn exec_sync(
+        &self,
+        id: &ContainerId,
+        command: &[String],
+        timeout: Option<Duration>,
+    ) -> Result<ExecOutcome>;
+
+    /// Runs a command with streams. Dropping the session's streams closes them; dropping the
+    /// session kills the command.
+    async fn exec(&self, id: &ContainerId, request: ExecRequest) -> Result<ExecSession>;
+}
+
+/// What containers print, an optional ability of a runtime.
+#[async_trait]
+pub trait Logs: Send + Sync {
+    /// The lines of a container, and with `options.follow` those to come until it ends.
+    async fn logs(&self, id: &ContainerId, options: LogOptions) -> Result<LogStream>;
+}
+
+/// Events, an optional ability of a runtime.
+pub trait Events: Send + Sync {
+    /// What happens from now on. A receiver that falls behind misses events and must list.
+    fn subscribe(&self) -> EventStream;
+}

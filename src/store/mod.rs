@@ -1,0 +1,182 @@
+//! The store: ordered keys, byte values, revisions and watches, on etcd's contract.
+//!
+//! [`ObjectStore`] is the trait that backends implement and wrappers wrap. It knows no kinds: keys
+//! and values are bytes. [`Cached`](cached::Cached) stands above any store and holds decoded
+//! [`Object`](crate::api::Object)s, the indexes by which they are found, and the watches that
+//! everybody uses.
+
+mod error;
+mod range;
+mod txn;
+mod watch;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use crate::api::Revision;
+pub use error::Error;
+pub use range::KeyRange;
+pub use txn::{Committed, Compare, Condition, Op, OpResult, Txn};
+pub use watch::{Event, EventKind, WatchBatch, WatchOptions, WatchStream};
+
+/// What a store's methods answer.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A key with its value and history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyValue {
+    /// The key.
+    pub key: Bytes,
+    /// The value.
+    pub value: Bytes,
+    /// The revision at which the key was created, since it was last deleted.
+    pub create_revision: Revision,
+    /// The revision of the last write.
+    pub mod_revision: Revision,
+    /// Writes since the key was created; the first makes 1.
+    pub version: u64,
+    /// The lease that the key is attached to; 0 for none.
+    pub lease: i64,
+}
+
+/// How to list a range.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ListOptions {
+    /// Read as of this revision; the newest where none is given.
+    pub at: Option<Revision>,
+    /// At most so many keys; all where 0.
+    pub limit: usize,
+    /// Count only: [`Page::items`] stays empty.
+    pub count_only: bool,
+}
+
+/// Part of a range, at one revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The revision that was read: the one asked for, or the newest.
+    pub revision: Revision,
+    /// Keys in order.
+    pub items: Vec<KeyValue>,
+    /// Whether the range holds more behind the last item.
+    pub more: bool,
+    /// How many keys the whole range holds at that revision.
+    pub count: usize,
+}
+
+/// Ordered keys with revisions, transactions and watches.
+///
+/// # Contract
+///
+/// - A key is any non-empty byte string, a value any byte string. Keys are ordered bytewise.
+/// - The store is at a revision, starting at 1 when empty. A commit that writes makes exactly one
+///   new revision, whatever the number of keys it writes; one that writes nothing makes none.
+/// - Every revision at or above the compaction floor can be read and watched from. Below it,
+///   reads and watches fail with [`Error::Compacted`]; above the newest, reads fail with
+///   [`Error::FutureRevision`].
+/// - Strict serializability: once a call has answered, every later call sees its effect.
+///
+/// # Ordering
+///
+/// Watches deliver revisions in order, all events of one revision in one batch, each once.
+///
+/// # Idempotence
+///
+/// `commit` is not idempotent; a caller that lost its answer finds out by comparing revisions.
+/// `compact` at or below the floor fails with [`Error::Compacted`].
+///
+/// # Cancel safety
+///
+/// Dropping a read loses nothing. A commit that is dropped may or may not happen, as if its answer
+/// were lost; it never happens in part.
+///
+/// # Errors
+///
+/// See [`Error`]: what a caller branches on is a variant.
+///
+/// # Example
+///
+/// ```
+/// use windlass::store::{Compare, MemoryStore, ObjectStore, ObjectStoreExt, Op, Txn};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let store = MemoryStore::new();
+/// let create = Txn::new().when(Compare::missing("/a")).then(Op::put("/a", "1"));
+/// assert!(store.commit(create.clone()).await?.succeeded);
+/// assert!(!store.commit(create).await?.succeeded);
+/// assert_eq!(store.get("/a").await?.unwrap().value, "1");
+/// # Ok::<(), windlass::store::Error>(()) }).unwrap();
+/// ```
+#[async_trait]
+pub trait ObjectStore: Send + Sync + 'static {
+    /// The newest revision that is visible.
+    async fn revision(&self) -> Result<Revision>;
+
+    /// Reads a range, in order, at one revision.
+    async fn list(&self, range: KeyRange, options: ListOptions) -> Result<Page>;
+
+    /// One atomic step: when every comparison holds, `then` happens, otherwise `or_else`.
+    ///
+    /// Operations of one branch happen in order, see each other's effects, and share one revision;
+    /// a branch that writes one key twice is refused with [`Error::DuplicateKey`], as etcd does.
+    async fn commit(&self, txn: Txn) -> Result<Committed>;
+
+    /// Watches a range from a revision on (`options.from`, itself included), or from now.
+    ///
+    /// The stream ends with an error: [`Error::Compacted`] when what it should deliver next is no
+    /// longer kept. Dropping it cancels the watch.
+    async fn watch(&self, range: KeyRange, options: WatchOptions) -> Result<WatchStream>;
+
+    /// Forgets the history below `revision`: it stays readable itself.
+    async fn compact(&self, revision: Revision) -> Result<()>;
+}
+
+/// What every store can do besides: sugar over [`ObjectStore`].
+#[async_trait]
+pub trait ObjectStoreExt: ObjectStore {
+    /// Reads a key.
+    async fn get(&self, key: impl Into<Bytes> + Send) -> Result<Option<KeyValue>> {
+        let options = ListOptions { limit: 1, ..ListOptions::default() };
+        Ok(self.list(KeyRange::single(key), options).await?.items.pop())
+    }
+
+    /// Writes a key, whatever it held.
+    async fn put(&self, key: impl Into<Bytes> + Send, value: impl Into<Bytes> + Send) -> Result<Revision> {
+        Ok(self.commit(Txn::new().then(Op::put(key, value))).await?.revision)
+    }
+
+    /// Deletes a key; answers whether it was there.
+    async fn delete(&self, key: impl Into<Bytes> + Send) -> Result<bool> {
+        let committed = self.commit(Txn::new().then(Op::delete(KeyRange::single(key)))).await?;
+        Ok(committed
+            .results
+            .iter()
+            .any(|result| matches!(result, OpResult::Deleted(keys) if !keys.is_empty())))
+    }
+}
+
+impl<S: ObjectStore + ?Sized> ObjectStoreExt for S {}
+
+macro_rules! forward {
+    ($($holder:ty),*) => {$(
+        #[async_trait]
+        impl<S: ObjectStore + ?Sized> ObjectStore for $holder {
+            async fn revision(&self) -> Result<Revision> {
+                (**self).revision().await
+            }
+            async fn list(&self, range: KeyRange, options: ListOptions) -> Result<Page> {
+                (**self).list(range, options).await
+            }
+            async fn commit(&self, txn: Txn) -> Result<Committed> {
+                (**self).commit(txn).await
+            }
+            async fn watch(&self, range: KeyRange, options: WatchOptions) -> Result<WatchStream> {
+                (**self).watch(range, options).await
+            }
+            async fn compact(&self, revision: Revision) -> Result<()> {
+                (**self).compact(revision).await
+            }
+        }
+    )*};
+}
+forward!(std::sync::Arc<S>, Box<S>);
