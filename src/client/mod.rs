@@ -4,8 +4,11 @@
 //! verb is sugar above it ([`ClientExt`], [`Api`]). A client carries who it is, and the same
 //! authorizer judges it in process and over HTTP. [`Informer`]s list, watch, index and resume.
 
+mod api;
 mod error;
+mod ext;
 mod identity;
+mod informer;
 mod node_dialer;
 mod request;
 mod response;
@@ -14,8 +17,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use api::{Api, Event, List, Typed};
 pub use error::Error;
+pub use ext::ClientExt;
 pub use identity::Identity;
+pub use informer::{Change, Informer, InformerBuilder};
 pub use node_dialer::NodeDialer;
 pub use request::{
     DeleteOptions, FieldValidation, GetOptions, ListOptions, Patch, PatchType, Payload, Preconditions,
