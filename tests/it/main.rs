@@ -1,2 +1,4 @@
 //! The integration tests, one binary: a module a subject.
 #![allow(missing_docs, reason = "tests are read as stories, not as API documentation")]
+
+mod layers;
