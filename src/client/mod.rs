@@ -5,6 +5,7 @@
 //! authorizer judges it in process and over HTTP. [`Informer`]s list, watch, index and resume.
 
 mod api;
+pub mod apply;
 mod error;
 mod ext;
 mod identity;

@@ -78,8 +78,7 @@ impl Env {
 /// The futures that lose are dropped, as with `tokio::select!`.
 #[macro_export]
 macro_rules! select {
-    ($($arms:tt)*) => {{
-        #[allow(clippy::disallowed_macros, reason = "biased: the order is the one written")]
-        { ::tokio::select! { biased; $($arms)* } }
-    }};
+    ($($arms:tt)*) => {
+        ::tokio::select! { biased; $($arms)* }
+    };
 }

@@ -146,6 +146,24 @@ fn every_folder_is_a_layer_and_every_layer_is_a_folder() {
     assert_eq!(folders, layers);
 }
 
+/// `tokio::select!` draws from a random stream unless it is told otherwise; `env` owns the one that is.
+fn unbiased(file: &str, text: &str) -> bool {
+    file != "env/mod.rs"
+        && ["tokio::select!", "tokio::{select", "use tokio::select"]
+            .iter()
+            .any(|door| code(text).contains(door))
+}
+
+#[test]
+fn nobody_selects_at_random() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in sources(&root) {
+        let file = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        assert!(!unbiased(&file, &fs::read_to_string(&path).unwrap()), "{file}: use crate::select");
+    }
+    assert!(unbiased("node/a.rs", "tokio::select! {}") && !unbiased("node/a.rs", "crate::select! {}"));
+}
+
 #[test]
 fn an_import_upwards_is_found() {
     let refused = |layer, file, text| {
