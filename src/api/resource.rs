@@ -96,8 +96,10 @@ pub enum ColumnValue {
 /// A field that selectors may name.
 #[derive(Clone, Debug)]
 pub struct SelectableField {
-    /// Name in selectors; also the field's path, with dots.
+    /// Name in selectors, such as `spec.nodeName`.
     pub name: Text,
+    /// Where the value stands, with dots; mostly the name itself.
+    pub path: Text,
     /// What an absent field counts as.
     pub default: Text,
     /// Whether the object cache keeps a posting list by this field.
@@ -218,10 +220,35 @@ impl Resource {
 }
 
 impl SelectableField {
+    /// The field of this name, which is also its path: empty when absent, not indexed.
+    #[must_use]
+    pub fn new(name: impl Into<Text>) -> Self {
+        let name = name.into();
+        Self { path: name.clone(), name, default: "".into(), indexed: false }
+    }
+
+    /// The same, found at another path.
+    #[must_use]
+    pub fn at(self, path: impl Into<Text>) -> Self {
+        Self { path: path.into(), ..self }
+    }
+
+    /// The same, with what an absent field counts as.
+    #[must_use]
+    pub fn otherwise(self, default: impl Into<Text>) -> Self {
+        Self { default: default.into(), ..self }
+    }
+
+    /// The same, with a posting list.
+    #[must_use]
+    pub fn indexed(self) -> Self {
+        Self { indexed: true, ..self }
+    }
+
     /// The value of this field in a tree, as selectors compare it.
     #[must_use]
     pub fn value<'a>(&'a self, tree: &'a Value) -> Cow<'a, str> {
-        let found = self.name.split('.').try_fold(tree, |value, step| value.get(step));
+        let found = self.path.split('.').try_fold(tree, |value, step| value.get(step));
         match found {
             Some(Value::String(text)) => Cow::Borrowed(text),
             Some(Value::Bool(flag)) => Cow::Borrowed(if *flag { "true" } else { "false" }),
