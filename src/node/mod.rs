@@ -1,1 +1,3 @@
-//! The node agent.
+//! The node agent: bound pods become containers, containers become status.
+
+pub mod lifecycle;
