@@ -1,0 +1,60 @@
+//! Scalars that are more than JSON's: times, quantities, bytes.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+
+/// Why a text is no such scalar, as Kubernetes' decoders word it.
+pub(super) type Wrong = String;
+
+/// A time in seconds, in UTC.
+pub(super) fn time(text: &str) -> Result<String, Wrong> {
+    parse_time(text, "2006-01-02T15:04:05Z07:00", "%Y-%m-%dT%H:%M:%SZ")
+}
+
+/// A time in microseconds, in UTC.
+pub(super) fn micro_time(text: &str) -> Result<String, Wrong> {
+    parse_time(text, "2006-01-02T15:04:05.000000Z07:00", "%Y-%m-%dT%H:%M:%S.%6fZ")
+}
+
+fn parse_time(text: &str, layout: &str, format: &str) -> Result<String, Wrong> {
+    // RFC 3339 and nothing else: what else jiff reads does not have its length or its `T`.
+    let rfc3339 = text.len() >= 20 && text.as_bytes()[10] == b'T';
+    let parsed = rfc3339.then(|| text.parse::<Timestamp>().ok()).flatten();
+    let time = parsed
+        .ok_or_else(|| format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""))?;
+    Ok(time.strftime(format).to_string())
+}
+
+/// Base64, in which line breaks do not count.
+pub(super) fn bytes(text: &str) -> Result<String, Wrong> {
+    let joined;
+    let plain = if text.contains(['\r', '\n']) {
+        joined = text.replace(['\r', '\n'], "");
+        &joined
+    } else {
+        text
+    };
+    let decoded = STANDARD.decode(plain).map_err(|error| {
+        let at = match error {
+            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+            _ => plain.len().saturating_sub(plain.len() % 4),
+        };
+        format!("illegal base64 data at input byte {at}")
+    })?;
+    Ok(STANDARD.encode(decoded))
+}
+
+/// A quantity.
+pub(super) fn quantity(text: &str) -> Result<String, Wrong> {
+    let wrong = "quantities must match the regular expression \
+                 '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+    let digits = text.trim_start_matches(['+', '-']);
+    let number_end = digits.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(digits.len());
+    let suffix = digits[number_end..].trim_start_matches(|c: char| "eEinumkKMGTP".contains(c));
+    let exponent = suffix.trim_start_matches(['+', '-']);
+    if number_end == 0 || !exponent.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong.to_owned());
+    }
+    Ok(text.to_owned())
+}
