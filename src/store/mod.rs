@@ -5,7 +5,9 @@
 //! [`Object`](crate::api::Object)s, the indexes by which they are found, and the watches that
 //! everybody uses.
 
+pub mod cached;
 mod error;
+pub mod memory;
 mod range;
 mod txn;
 mod watch;
@@ -14,7 +16,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use crate::api::Revision;
+pub use cached::Cached;
 pub use error::Error;
+pub use memory::{MemoryOptions, MemoryStore};
 pub use range::KeyRange;
 pub use txn::{Committed, Compare, Condition, Op, OpResult, Txn};
 pub use watch::{Event, EventKind, WatchBatch, WatchOptions, WatchStream};
@@ -127,6 +131,16 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// longer kept. Dropping it cancels the watch.
     async fn watch(&self, range: KeyRange, options: WatchOptions) -> Result<WatchStream>;
 
+    /// Asks the watches of exactly this range to say how far they are: each soon delivers a batch,
+    /// without events where it has none, at a revision not older than the newest one now.
+    ///
+    /// A store whose watches say so of their own accord, within a second or so, need not implement
+    /// this.
+    async fn request_progress(&self, range: KeyRange) -> Result<()> {
+        let _ = range;
+        Ok(())
+    }
+
     /// Forgets the history below `revision`: it stays readable itself.
     async fn compact(&self, revision: Revision) -> Result<()>;
 }
@@ -172,6 +186,9 @@ macro_rules! forward {
             }
             async fn watch(&self, range: KeyRange, options: WatchOptions) -> Result<WatchStream> {
                 (**self).watch(range, options).await
+            }
+            async fn request_progress(&self, range: KeyRange) -> Result<()> {
+                (**self).request_progress(range).await
             }
             async fn compact(&self, revision: Revision) -> Result<()> {
                 (**self).compact(revision).await

@@ -1,0 +1,120 @@
+//! What a commit is asked to do, as one transaction of the store.
+
+use bytes::Bytes;
+
+use crate::api::{Object, Revision};
+use crate::store::{Compare, KeyRange, KeyValue, Op, OpResult, Txn};
+
+/// One change of a commit.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Stores an object that is not there.
+    Create(Object),
+    /// Replaces an object that was last written at `from`.
+    Update {
+        /// The new state. Its own revision does not matter.
+        object: Object,
+        /// The revision of the state that it replaces.
+        from: Revision,
+    },
+    /// Deletes an object that was last written at `from`.
+    Delete {
+        /// The state that is deleted.
+        object: Object,
+        /// Its revision.
+        from: Revision,
+    },
+    /// Writes a key that is no object, such as an allocator's.
+    Raw {
+        /// What must hold.
+        compare: Vec<Compare>,
+        /// What to do.
+        op: Op,
+    },
+}
+
+/// How a commit ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// All changes happened at this revision.
+    Committed(Revision),
+    /// Nothing happened.
+    Conflict {
+        /// The first change that could not happen.
+        index: usize,
+        /// The object as it is; none where it is absent, or where the change is raw.
+        current: Option<Object>,
+    },
+}
+
+impl Change {
+    /// The object that is written or deleted.
+    pub(super) fn object(&self) -> Option<&Object> {
+        match self {
+            Self::Create(object) | Self::Update { object, .. } | Self::Delete { object, .. } => Some(object),
+            Self::Raw { .. } => None,
+        }
+    }
+
+    /// The object that will be there afterwards.
+    pub(super) fn written(&self) -> Option<&Object> {
+        match self {
+            Self::Create(object) | Self::Update { object, .. } => Some(object),
+            Self::Delete { .. } | Self::Raw { .. } => None,
+        }
+    }
+
+    fn compare(&self) -> Vec<Compare> {
+        match self {
+            Self::Create(object) => vec![Compare::missing(storage_key(object))],
+            Self::Update { object, from } | Self::Delete { object, from } => {
+                vec![Compare::unchanged_since(storage_key(object), *from)]
+            }
+            Self::Raw { compare, .. } => compare.clone(),
+        }
+    }
+
+    fn op(&self) -> Op {
+        match self {
+            Self::Create(object) | Self::Update { object, .. } => {
+                Op::put(storage_key(object), object.body().clone())
+            }
+            Self::Delete { object, .. } => Op::delete(KeyRange::single(storage_key(object))),
+            Self::Raw { op, .. } => op.clone(),
+        }
+    }
+}
+
+/// Where an object is stored.
+pub(super) fn storage_key(object: &Object) -> Bytes {
+    object.resource().storage_key(object.namespace(), Some(object.name())).into()
+}
+
+/// The transaction: all comparisons, all operations, and otherwise a look at every key compared,
+/// so that a conflict can be told without asking again.
+pub(super) fn plan(changes: &[Change]) -> Txn {
+    let compare: Vec<_> = changes.iter().flat_map(Change::compare).collect();
+    Txn {
+        or_else: compare.iter().map(|compare| Op::get(compare.key.clone())).collect(),
+        then: changes.iter().map(Change::op).collect(),
+        compare,
+    }
+}
+
+/// The first change whose comparisons do not hold of what the transaction looked at, with what its
+/// key holds.
+pub(super) fn conflict(changes: &[Change], looked: &[OpResult]) -> (usize, Option<KeyValue>) {
+    let mut looked = looked.iter();
+    for (index, change) in changes.iter().enumerate() {
+        for compare in change.compare() {
+            let held = match looked.next() {
+                Some(OpResult::Range(held)) => held.first(),
+                _ => None,
+            };
+            if !compare.holds(held) {
+                return (index, held.cloned());
+            }
+        }
+    }
+    (0, None)
+}

@@ -1,0 +1,321 @@
+//! Decoded objects over any store: the lists and watches that everybody uses.
+//!
+//! For each resource that somebody lists or watches there is one cache, fed by one watch of the
+//! store. It finds objects by namespace, name and the row's indexed fields, and keeps what happened
+//! to them lately, so that a watch can start at any revision above its floor. An object that ceases
+//! to match a selector is deleted to that watcher; one that comes to match is added.
+//!
+//! Reads are consistent unless they say otherwise: they wait until the cache has reached the
+//! revision at which the store is when they are asked. Where nothing of the resource happens, the
+//! store's progress tells the cache how far it is.
+//!
+//! A commit goes to the store and wakes no watcher: the cache's feeder does, once it is told of it.
+//! What a commit has decoded, the feeder does not decode again.
+
+mod change;
+mod handover;
+mod posting;
+mod query;
+mod row;
+mod shelf;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use self::row::Row;
+use super::{Error, KeyRange, KeyValue, ListOptions, ObjectStore, ObjectStoreExt, Result, Revision};
+use crate::api::{Object, ObjectKey, Resource};
+use crate::env::Env;
+
+pub use change::{Change, Outcome};
+pub use query::{At, ListQuery, ObjectEvent, ObjectPage, WatchQuery};
+pub use watch::ObjectWatch;
+
+/// Decoded objects over a store.
+pub struct Cached {
+    store: Arc<dyn ObjectStore>,
+    env: Env,
+    options: CachedOptions,
+    rows: RwLock<BTreeMap<RowKey, Arc<Row>>>,
+}
+
+/// How a [`Cached`] keeps what it knows.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct CachedOptions {
+    /// How many bytes of bodies the events of one resource may hold before the oldest are forgotten.
+    /// 16 MiB by default.
+    pub history_bytes: usize,
+    /// How often watches that want bookmarks get one. A minute by default, as in Kubernetes.
+    pub bookmark_interval: Duration,
+}
+
+/// Group, version and plural name.
+type RowKey = (String, String, String);
+
+impl Default for CachedOptions {
+    fn default() -> Self {
+        Self { history_bytes: 16 << 20, bookmark_interval: Duration::from_secs(60) }
+    }
+}
+
+impl CachedOptions {
+    /// These options with another bound on the history of a resource.
+    #[must_use]
+    pub fn history_bytes(mut self, bytes: usize) -> Self {
+        self.history_bytes = bytes;
+        self
+    }
+
+    /// These options with another time between bookmarks.
+    #[must_use]
+    pub fn bookmark_interval(mut self, interval: Duration) -> Self {
+        self.bookmark_interval = interval;
+        self
+    }
+}
+
+impl Cached {
+    /// Objects of a store. Its tasks are a group below `env`'s, which ends with this.
+    #[must_use]
+    pub fn new(store: Arc<dyn ObjectStore>, env: &Env) -> Arc<Self> {
+        Self::with_options(store, env, CachedOptions::default())
+    }
+
+    /// The same, with options.
+    #[must_use]
+    pub fn with_options(store: Arc<dyn ObjectStore>, env: &Env, options: CachedOptions) -> Arc<Self> {
+        Arc::new(Self { store, env: env.child(), options, rows: RwLock::default() })
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// One object, as everything that was committed before the call left it.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers, and [`Error::Unavailable`] for a value that is no object.
+    pub async fn get(&self, row: &Arc<Resource>, key: &ObjectKey) -> Result<Option<Object>> {
+        let namespace = Some(key.namespace.as_str()).filter(|_| row.namespaced());
+        let Some(kv) = self.store.get(row.storage_key(namespace, Some(&key.name))).await? else {
+            return Ok(None);
+        };
+        if let Some(cache) = self.peek(row) {
+            let held = cache.read().shelf.get(key).cloned();
+            if let Some(object) = held.filter(|held| held.revision() == kv.mod_revision) {
+                return Ok(Some(object));
+            }
+        }
+        decode(row, &kv).map(Some)
+    }
+
+    /// Objects of a resource, by namespace and name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Compacted`] when an exact revision is no longer kept, [`Error::FutureRevision`] when
+    /// a revision has not happened, and what the store answers.
+    pub async fn list(&self, row: &Arc<Resource>, query: &ListQuery) -> Result<ObjectPage> {
+        let cache = self.cache(row);
+        match query.at {
+            At::Newest => cache.reach(self.store.revision().await?).await?,
+            At::AtLeast(revision) | At::Exact(revision) => self.reach_past(&cache, revision).await?,
+        }
+        let (filter, after) = (query.filter(), query.after.as_ref());
+        {
+            let state = cache.read();
+            let shelf = &state.shelf;
+            let at = match query.at {
+                At::Exact(revision) => revision,
+                At::Newest | At::AtLeast(_) => shelf.revision(),
+            };
+            if at >= shelf.floor() {
+                return Ok(shelf.page(&filter, at, query.limit, after));
+            }
+        }
+        let At::Exact(at) = query.at else { unreachable!("a shelf is not below its own floor") };
+        let range = KeyRange::prefix(row.storage_key(filter.namespace.as_deref(), None));
+        let options = ListOptions { at: Some(at), ..ListOptions::default() };
+        let page = self.store.list(range, options).await?;
+        let objects = page.items.iter().filter_map(|kv| row::decode(row, kv));
+        let selected = objects.filter(|object| after.is_none_or(|after| object.key() > after));
+        let mut selected: Vec<_> = selected.filter(|object| filter.matches(object)).collect();
+        selected.sort_unstable_by(|one, other| one.key().cmp(other.key()));
+        Ok(shelf::page_of(at, selected.iter(), query.limit))
+    }
+
+    /// Watches objects of a resource.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Compacted`] when the revision to start from is below what is kept,
+    /// [`Error::FutureRevision`] when the initial state shall be of a revision that has not happened,
+    /// and what the store answers.
+    pub async fn watch(&self, row: &Arc<Resource>, query: &WatchQuery) -> Result<ObjectWatch> {
+        let cache = self.cache(row);
+        match query.from {
+            None => cache.reach(self.store.revision().await?).await?,
+            Some(from) if query.initial => self.reach_past(&cache, from).await?,
+            Some(_) => cache.reach(Revision::NONE).await?,
+        }
+        ObjectWatch::start(cache, query)
+    }
+
+    /// Makes several changes, all of them or none, in one revision.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers. A conflict is not an error but an [`Outcome`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`ObjectStore::commit`].
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<Outcome> {
+        let left: Vec<_> = changes
+            .iter()
+            .filter_map(|change| {
+                let object = change.written()?;
+                let cache = self.peek(object.resource())?;
+                let left = cache.handover.leave(change::storage_key(object), object.clone());
+                Some((cache, left))
+            })
+            .collect();
+        let committed = self.store.commit(change::plan(&changes)).await?;
+        if committed.succeeded {
+            for (cache, left) in left {
+                // Where the feeder has been here already, what it did not take it never will.
+                if cache.read().shelf.revision() < committed.revision {
+                    left.stay();
+                }
+            }
+            return Ok(Outcome::Committed(committed.revision));
+        }
+        let (index, held) = change::conflict(&changes, &committed.results);
+        let object = changes.get(index).and_then(Change::object);
+        let current = match (object, held) {
+            (Some(object), Some(kv)) => Some(decode(object.resource(), &kv)?),
+            _ => None,
+        };
+        Ok(Outcome::Conflict { index, current })
+    }
+
+    /// Waits until a resource's cache has reached a revision. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the store fails meanwhile.
+    pub async fn wait(&self, row: &Arc<Resource>, revision: Revision) -> Result<()> {
+        self.cache(row).reach(revision).await
+    }
+
+    /// Forgets the history below `revision`, in the store and in every cache.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers.
+    pub async fn compact(&self, revision: Revision) -> Result<()> {
+        let rows: Vec<_> =
+            self.rows.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        if self.store.revision().await? >= revision {
+            for row in &rows {
+                // So that no feeder misses what is compacted. One that fails is filled anew anyway.
+                let _ = row.reach(revision).await;
+            }
+        }
+        self.store.compact(revision).await?;
+        for row in &rows {
+            row.write().shelf.compact(revision);
+        }
+        Ok(())
+    }
+
+    /// Drops the cache of a resource that is no longer served; its watches end.
+    pub fn forget(&self, row: &Resource) {
+        let gone = self.rows.write().unwrap_or_else(PoisonError::into_inner).remove(&row_key(row));
+        if let Some(gone) = gone {
+            gone.close();
+        }
+    }
+
+    /// Waits until a cache has reached a revision that must have happened.
+    async fn reach_past(&self, cache: &Row, revision: Revision) -> Result<()> {
+        cache.reach(Revision::NONE).await?;
+        if cache.read().shelf.revision() < revision {
+            let newest = self.store.revision().await?;
+            if newest < revision {
+                return Err(Error::FutureRevision { newest });
+            }
+            cache.reach(revision).await?;
+        }
+        Ok(())
+    }
+
+    /// The cache of a resource, if there is one.
+    fn peek(&self, row: &Arc<Resource>) -> Option<Arc<Row>> {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        rows.get(&row_key(row)).filter(|cache| same(&cache.resource, row)).cloned()
+    }
+
+    /// The cache of a resource, started where there is none. A row that is found or stored otherwise
+    /// than before starts another one.
+    fn cache(&self, row: &Arc<Resource>) -> Arc<Row> {
+        if let Some(cache) = self.peek(row) {
+            return cache;
+        }
+        let mut rows = self.rows.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cache) = rows.get(&row_key(row)).filter(|cache| same(&cache.resource, row)) {
+            return cache.clone();
+        }
+        let cache = Row::start(row.clone(), self.store.clone(), &self.env, self.options);
+        let replaced = rows.insert(row_key(row), cache.clone());
+        drop(rows);
+        if let Some(replaced) = replaced {
+            replaced.close();
+        }
+        cache
+    }
+}
+
+impl Drop for Cached {
+    fn drop(&mut self) {
+        self.env.tasks.cancel();
+    }
+}
+
+impl fmt::Debug for Cached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("Cached").field("rows", &rows.len()).finish_non_exhaustive()
+    }
+}
+
+fn row_key(row: &Resource) -> RowKey {
+    (row.group.to_string(), row.version.to_string(), row.plural.to_string())
+}
+
+/// Whether objects of both rows are stored, decoded and found alike.
+fn same(held: &Arc<Resource>, row: &Arc<Resource>) -> bool {
+    let fields = |row: &Resource| -> Vec<_> {
+        row.selectable.iter().map(|f| (f.name.clone(), f.default.clone(), f.indexed)).collect()
+    };
+    Arc::ptr_eq(held, row)
+        || (held.kind == row.kind
+            && held.storage == row.storage
+            && held.scope == row.scope
+            && fields(held) == fields(row))
+}
+
+/// The object that a key holds.
+fn decode(row: &Arc<Resource>, kv: &KeyValue) -> Result<Object> {
+    Object::from_body(row.clone(), kv.mod_revision, &kv.value)
+        .map_err(|error| Error::Unavailable { operation: "decoding an object", source: error.into() })
+}

@@ -1,0 +1,241 @@
+//! Posting lists: which events touched which index value.
+//!
+//! An event is posted under every value that its object has or had: the whole resource, the
+//! namespace, the object's key, and each declared field, old and new. A watcher reads the one list
+//! that is most selective for it, so of a million watchers by `spec.nodeName` an event wakes the one
+//! whose node it is, or two when the pod moves.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use super::query::Filter;
+use crate::api::{Object, ObjectKey, Resource};
+use crate::env::HashMap;
+
+/// The posting lists of one resource.
+#[derive(Debug, Default)]
+pub(super) struct Postings {
+    all: Arc<Posting>,
+    namespaces: HashMap<Box<str>, Arc<Posting>>,
+    keys: HashMap<ObjectKey, Arc<Posting>>,
+    /// By position among the row's selectable fields.
+    fields: BTreeMap<usize, HashMap<Box<str>, Arc<Posting>>>,
+}
+
+/// The events that touched one index value, by their numbers, and who waits for the next.
+#[derive(Debug, Default)]
+pub(super) struct Posting(Mutex<Posted>);
+
+#[derive(Debug, Default)]
+pub(super) struct Posted {
+    /// Numbers of events that are still kept, oldest first.
+    pub(super) events: VecDeque<u64>,
+    /// Behind the newest event that is no longer kept.
+    pub(super) lost: u64,
+    /// Watchers that wait, in the order in which they were made.
+    pub(super) waiting: BTreeMap<u64, Waker>,
+    watchers: usize,
+}
+
+/// An index value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Term {
+    All,
+    Namespace(Box<str>),
+    Key(ObjectKey),
+    Field(usize, Box<str>),
+}
+
+impl Posting {
+    /// Locked only by who holds the shelf's lock, for reading or writing.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Posted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Term {
+    /// The most selective index value that everything selected has.
+    pub(super) fn of(filter: &Filter, row: &Resource) -> Self {
+        let namespace = filter.namespace.as_deref().or_else(|| filter.wanted("metadata.namespace"));
+        if let Some(name) = filter.wanted("metadata.name") {
+            if let Some(namespace) = namespace.or((!row.namespaced()).then_some("")) {
+                return Self::Key(ObjectKey::new(namespace, name));
+            }
+        }
+        let indexed = row.selectable.iter().enumerate().filter(|(_, field)| field.indexed);
+        let field =
+            indexed.filter_map(|(position, field)| Some((position, filter.wanted(&field.name)?))).next();
+        match (field, namespace) {
+            (Some((position, value)), _) => Self::Field(position, value.into()),
+            (None, Some(namespace)) => Self::Namespace(namespace.into()),
+            (None, None) => Self::All,
+        }
+    }
+}
+
+impl Postings {
+    pub(super) fn new(row: &Resource) -> Self {
+        let indexed = row.selectable.iter().enumerate().filter(|(_, field)| field.indexed);
+        Self {
+            fields: indexed.map(|(position, _)| (position, HashMap::default())).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Posts an event under every value of the object before and after; answers who waits for it,
+    /// in the order in which they came.
+    pub(super) fn post(&mut self, event: u64, before: Option<&Object>, after: Option<&Object>) -> Vec<Waker> {
+        let mut woken = BTreeMap::new();
+        self.each(before, after, true, |posting| {
+            let mut posted = posting.lock();
+            posted.events.push_back(event);
+            woken.append(&mut posted.waiting);
+            true
+        });
+        woken.into_values().collect()
+    }
+
+    /// Takes an event, the oldest that is kept, out of every list.
+    pub(super) fn trim(&mut self, event: u64, before: Option<&Object>, after: Option<&Object>) {
+        self.each(before, after, false, |posting| {
+            let mut posted = posting.lock();
+            if posted.events.front() == Some(&event) {
+                posted.events.pop_front();
+                posted.lost = event + 1;
+            }
+            !posted.idle()
+        });
+    }
+
+    /// Calls `visit` once for each list of the values that the object has or had; a list for which
+    /// it answers false is dropped.
+    fn each(
+        &mut self,
+        before: Option<&Object>,
+        after: Option<&Object>,
+        make: bool,
+        mut visit: impl FnMut(&Posting) -> bool,
+    ) {
+        let Some(object) = after.or(before) else { return };
+        visit(&self.all);
+        let key = object.key();
+        if !key.namespace.is_empty() {
+            visit_in(&mut self.namespaces, key.namespace.as_str(), make, &mut visit);
+        }
+        visit_in(&mut self.keys, key, make, &mut visit);
+        for (position, lists) in &mut self.fields {
+            let value = |object: Option<&Object>| -> Option<String> {
+                let object = object?;
+                let field = object.resource().selectable.get(*position)?;
+                object.field(&field.name).map(str::to_owned)
+            };
+            let (old, new) = (value(before), value(after));
+            for value in old.iter().chain(new.iter().filter(|new| old.as_ref() != Some(*new))) {
+                visit_in(lists, value.as_str(), make, &mut visit);
+            }
+        }
+    }
+
+    /// The list of a value, for one watcher more.
+    pub(super) fn join(&mut self, term: &Term) -> Arc<Posting> {
+        let posting = match term {
+            Term::All => self.all.clone(),
+            Term::Namespace(namespace) => self.namespaces.entry(namespace.clone()).or_default().clone(),
+            Term::Key(key) => self.keys.entry(key.clone()).or_default().clone(),
+            Term::Field(position, value) => {
+                self.fields.entry(*position).or_default().entry(value.clone()).or_default().clone()
+            }
+        };
+        posting.lock().watchers += 1;
+        posting
+    }
+
+    /// One watcher less. `posting` may be of an earlier set of lists, and is not touched then.
+    pub(super) fn leave(&mut self, term: &Term, posting: &Arc<Posting>) {
+        let idle = {
+            let mut posted = posting.lock();
+            posted.watchers -= 1;
+            posted.idle()
+        };
+        if !idle {
+            return;
+        }
+        let ours = |held: Option<&Arc<Posting>>| held.is_some_and(|held| Arc::ptr_eq(held, posting));
+        match term {
+            Term::All => {}
+            Term::Namespace(namespace) => {
+                if ours(self.namespaces.get(namespace)) {
+                    self.namespaces.remove(namespace);
+                }
+            }
+            Term::Key(key) => {
+                if ours(self.keys.get(key)) {
+                    self.keys.remove(key);
+                }
+            }
+            Term::Field(position, value) => {
+                if let Some(lists) = self.fields.get_mut(position).filter(|lists| ours(lists.get(value))) {
+                    lists.remove(value);
+                }
+            }
+        }
+    }
+
+    /// Everybody who waits, in the order in which they came.
+    pub(super) fn take_all(&self) -> Vec<Waker> {
+        let lists = self.namespaces.values().chain(self.keys.values());
+        let lists = lists.chain(self.fields.values().flat_map(HashMap::values)).chain([&self.all]);
+        let mut woken = BTreeMap::new();
+        lists.for_each(|posting| woken.append(&mut posting.lock().waiting));
+        woken.into_values().collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn lists(&self) -> usize {
+        self.namespaces.len() + self.keys.len() + self.fields.values().map(HashMap::len).sum::<usize>()
+    }
+}
+
+impl Posted {
+    fn idle(&self) -> bool {
+        self.watchers == 0 && self.events.is_empty()
+    }
+}
+
+fn visit_in<K, Q>(
+    lists: &mut HashMap<K, Arc<Posting>>,
+    value: &Q,
+    make: bool,
+    visit: &mut impl FnMut(&Posting) -> bool,
+) where
+    K: std::hash::Hash + Eq + std::borrow::Borrow<Q> + for<'a> From<Borrowed<'a, Q>>,
+    Q: std::hash::Hash + Eq + ?Sized,
+{
+    match lists.get(value) {
+        Some(posting) => {
+            if !visit(posting) {
+                lists.remove(value);
+            }
+        }
+        None if make => {
+            visit(lists.entry(K::from(Borrowed(value))).or_default());
+        }
+        None => {}
+    }
+}
+
+/// A borrowed index value, from which an owned one is made only where a list is new.
+struct Borrowed<'a, Q: ?Sized>(&'a Q);
+
+impl From<Borrowed<'_, str>> for Box<str> {
+    fn from(value: Borrowed<'_, str>) -> Self {
+        value.0.into()
+    }
+}
+
+impl From<Borrowed<'_, ObjectKey>> for ObjectKey {
+    fn from(value: Borrowed<'_, ObjectKey>) -> Self {
+        value.0.clone()
+    }
+}

@@ -1,0 +1,146 @@
+//! What is asked of the cache, and what it answers.
+
+use crate::api::selector::{FieldSelector, LabelSelector};
+use crate::api::{Object, ObjectKey, Revision};
+
+/// Which objects to list, and as of when.
+#[derive(Clone, Debug, Default)]
+pub struct ListQuery {
+    /// Only this namespace.
+    pub namespace: Option<String>,
+    /// Only objects with such labels.
+    pub labels: LabelSelector,
+    /// Only objects with such fields.
+    pub fields: FieldSelector,
+    /// As of when.
+    pub at: At,
+    /// At most so many; all where none is given.
+    pub limit: Option<usize>,
+    /// Only objects behind this key: the last one of the page before.
+    pub after: Option<ObjectKey>,
+}
+
+/// As of when to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum At {
+    /// Everything that was committed before the call.
+    #[default]
+    Newest,
+    /// Any revision that is not older than this.
+    AtLeast(Revision),
+    /// This revision.
+    Exact(Revision),
+}
+
+/// Objects of one resource, at one revision.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ObjectPage {
+    /// The revision that was read.
+    pub revision: Revision,
+    /// The objects, by namespace and name.
+    pub items: Vec<Object>,
+    /// Whether more match behind the last item.
+    pub more: bool,
+    /// How many more match.
+    pub remaining: usize,
+}
+
+/// Which objects to watch, and from when.
+#[derive(Clone, Debug, Default)]
+pub struct WatchQuery {
+    /// Only this namespace.
+    pub namespace: Option<String>,
+    /// Only objects with such labels.
+    pub labels: LabelSelector,
+    /// Only objects with such fields.
+    pub fields: FieldSelector,
+    /// Deliver what happened after this revision; after everything that was committed before the
+    /// call, where none is given.
+    pub from: Option<Revision>,
+    /// First deliver the state, not older than `from`, as [`ObjectEvent::Added`] and a bookmark.
+    pub initial: bool,
+    /// From time to time say how far the watch has come, though nothing happened.
+    pub bookmarks: bool,
+}
+
+/// What happens to the objects that a watch selects.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ObjectEvent {
+    /// It was created, or has come to match.
+    Added(Object),
+    /// It was changed.
+    Modified(Object),
+    /// It was deleted, or has ceased to match: its last state that matched, at the revision at which
+    /// that ended.
+    Deleted(Object),
+    /// Everything up to this revision has been delivered.
+    Bookmark {
+        /// The revision.
+        revision: Revision,
+        /// Whether this ends the initial state.
+        initial_end: bool,
+    },
+}
+
+impl ObjectEvent {
+    /// The revision of what happened.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        match self {
+            Self::Added(object) | Self::Modified(object) | Self::Deleted(object) => object.revision(),
+            Self::Bookmark { revision, .. } => *revision,
+        }
+    }
+
+    /// The object it happened to; none for a bookmark.
+    #[must_use]
+    pub fn object(&self) -> Option<&Object> {
+        match self {
+            Self::Added(object) | Self::Modified(object) | Self::Deleted(object) => Some(object),
+            Self::Bookmark { .. } => None,
+        }
+    }
+}
+
+/// What a list or a watch selects.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Filter {
+    pub(super) namespace: Option<String>,
+    pub(super) labels: LabelSelector,
+    pub(super) fields: FieldSelector,
+}
+
+impl Filter {
+    /// Whether an object is selected. A field that the row does not declare selects nothing.
+    pub(super) fn matches(&self, object: &Object) -> bool {
+        self.namespace.as_ref().is_none_or(|namespace| object.key().namespace == *namespace)
+            && self.labels.matches(object.labels())
+            && self.fields.matches(object).unwrap_or(false)
+    }
+
+    /// The value that a field must have, if one is asked for.
+    pub(super) fn wanted(&self, field: &str) -> Option<&str> {
+        let term = self.fields.terms.iter().find(|term| term.equal && term.field == field)?;
+        Some(&term.value)
+    }
+}
+
+impl ListQuery {
+    pub(super) fn filter(&self) -> Filter {
+        Filter {
+            namespace: self.namespace.clone().filter(|namespace| !namespace.is_empty()),
+            labels: self.labels.clone(),
+            fields: self.fields.clone(),
+        }
+    }
+}
+
+impl WatchQuery {
+    pub(super) fn filter(&self) -> Filter {
+        Filter {
+            namespace: self.namespace.clone().filter(|namespace| !namespace.is_empty()),
+            labels: self.labels.clone(),
+            fields: self.fields.clone(),
+        }
+    }
+}
