@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use self::row::Row;
 use super::{Error, KeyRange, KeyValue, ListOptions, ObjectStore, ObjectStoreExt, Result, Revision};
-use crate::api::{Object, ObjectKey, Resource};
+use crate::api::{Object, ObjectKey, Resource, SelectableField};
 use crate::env::Env;
 
 pub use change::{Change, Outcome};
@@ -305,7 +305,8 @@ fn row_key(row: &Resource) -> RowKey {
 /// Whether objects of both rows are stored, decoded and found alike.
 fn same(held: &Arc<Resource>, row: &Arc<Resource>) -> bool {
     let fields = |row: &Resource| -> Vec<_> {
-        row.selectable.iter().map(|f| (f.name.clone(), f.default.clone(), f.indexed)).collect()
+        let facts = |f: &SelectableField| (f.name.clone(), f.path.clone(), f.default.clone(), f.indexed);
+        row.selectable.iter().map(facts).collect()
     };
     Arc::ptr_eq(held, row)
         || (held.kind == row.kind

@@ -10,10 +10,8 @@ use crate::store::{Compare, MemoryOptions, MemoryStore, Op, Txn};
 
 fn pods() -> Arc<Resource> {
     let mut row = Resource::new("", "v1", "Pod", "pods", Scope::Namespaced);
-    row.selectable = vec![
-        SelectableField { name: "spec.nodeName".into(), default: "".into(), indexed: true },
-        SelectableField { name: "status.phase".into(), default: "".into(), indexed: false },
-    ];
+    row.selectable =
+        vec![SelectableField::new("spec.nodeName").indexed(), SelectableField::new("status.phase")];
     Arc::new(row)
 }
 
