@@ -4,7 +4,14 @@
 //! a sandbox is created, the network is attached to it, and only then is it started with its
 //! addresses. A runtime that owns its network (as CRI runtimes do) says so and reports them.
 
+pub mod conformance;
 mod error;
+mod events;
+#[cfg(all(feature = "process", target_os = "linux"))]
+pub mod process;
+mod reference;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod types;
 
 use std::net::IpAddr;
@@ -15,6 +22,8 @@ use async_trait::async_trait;
 use futures_core::Stream;
 
 pub use error::Error;
+pub use events::EventHub;
+pub use reference::ImageReference;
 pub use types::{
     ContainerConfig, ContainerEvent, ContainerId, ContainerState, ContainerStatus, ExecOutcome, ExecRequest,
     ExecSession, ImageStatus, LogLine, LogOptions, LogStreamKind, NetworkOwner, PortMapping, RuntimeVersion,
@@ -168,6 +177,8 @@ pub trait Logs: Send + Sync {
 
 /// Events, an optional ability of a runtime.
 pub trait Events: Send + Sync {
-    /// What happens from now on. A receiver that falls behind misses events and must list.
+    /// What happens from now on. Equal events that wait for the same receiver may be one, so that
+    /// a slow receiver misses none. The stream ends with the runtime, or when a runtime that
+    /// cannot keep up says so by ending it: list, and subscribe again.
     fn subscribe(&self) -> EventStream;
 }

@@ -282,7 +282,7 @@ pub enum LogStreamKind {
 }
 
 /// A container was created, started, exited or removed: look at it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerEvent {
     /// Its sandbox.
     pub sandbox: SandboxId,
