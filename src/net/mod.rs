@@ -3,6 +3,12 @@
 //! [`NetworkProvider`] is the trait that networks implement; a node agent asks its node's provider
 //! for the addresses of every sandbox.
 
+pub mod ipam;
+#[cfg(all(feature = "process", target_os = "linux"))]
+pub mod loopback;
+#[cfg(any(feature = "process", feature = "sim"))]
+mod pool;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 

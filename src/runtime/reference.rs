@@ -96,7 +96,8 @@ fn is_component(component: &str) -> bool {
     let mut words = 0;
     for c in component.chars() {
         if word(c) {
-            let joined = matches!(separator.as_str(), "." | "_" | "__") || separator.chars().all(|c| c == '-');
+            let joined =
+                matches!(separator.as_str(), "." | "_" | "__") || separator.chars().all(|c| c == '-');
             if !joined || (words == 0 && !separator.is_empty()) {
                 return false;
             }
@@ -148,8 +149,23 @@ mod tests {
     #[test]
     fn what_is_malformed_is_refused() {
         for reference in [
-            "", ":v1", "web:", "web:-x", "Web", "web/", "/web", "a//b", "a___b", "a.-b", "-a", "a-", "web v1",
-            "http://root", "web@sha256:12", "web:v1:v2", "local host/web",
+            "",
+            ":v1",
+            "web:",
+            "web:-x",
+            "Web",
+            "web/",
+            "/web",
+            "a//b",
+            "a___b",
+            "a.-b",
+            "-a",
+            "a-",
+            "web v1",
+            "http://root",
+            "web@sha256:12",
+            "web:v1:v2",
+            "local host/web",
         ] {
             let error = ImageReference::parse(reference).unwrap_err();
             assert!(matches!(error, Error::InvalidImageName { .. }), "{reference:?}: {error}");

@@ -16,8 +16,8 @@ use super::launch::Launch;
 use super::log::Log;
 use crate::env::Env;
 use crate::runtime::{
-    ContainerConfig, ContainerEvent, ContainerId, ContainerState, ContainerStatus, Error, EventHub, LogStreamKind,
-    Result, SandboxId,
+    ContainerConfig, ContainerEvent, ContainerId, ContainerState, ContainerStatus, Error, EventHub,
+    LogStreamKind, Result, SandboxId,
 };
 
 /// How long what a program has printed may take to arrive once its group is dead. Only a process

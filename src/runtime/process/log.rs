@@ -104,7 +104,12 @@ impl Log {
     }
 
     /// Copies a stream into the log until it ends.
-    pub(super) async fn capture(&self, mut from: impl AsyncRead + Unpin, stream: LogStreamKind, clock: Clock) {
+    pub(super) async fn capture(
+        &self,
+        mut from: impl AsyncRead + Unpin,
+        stream: LogStreamKind,
+        clock: Clock,
+    ) {
         let mut pending = Vec::with_capacity(line::MAX_ENTRY);
         let mut lost = false;
         loop {

@@ -49,9 +49,9 @@ use self::container::{Container, Parts};
 use self::launch::Launch;
 use self::log::Log;
 use super::{
-    ContainerConfig, ContainerId, ContainerRuntime, ContainerStatus, Error, EventHub, EventStream, Events, Exec,
-    Images, LogOptions, LogStream, Logs, Result, RuntimeVersion, Sandbox, SandboxConfig, SandboxId, SandboxState,
-    SandboxStatus,
+    ContainerConfig, ContainerId, ContainerRuntime, ContainerStatus, Error, EventHub, EventStream, Events,
+    Exec, Images, LogOptions, LogStream, Logs, Result, RuntimeVersion, Sandbox, SandboxConfig, SandboxId,
+    SandboxState, SandboxStatus,
 };
 use crate::env::{Env, Stream};
 

@@ -12,8 +12,8 @@ use super::log::Log;
 use super::script::{Life, OnTerm, Script};
 use crate::env::{Env, Stream};
 use crate::runtime::{
-    ContainerConfig, ContainerEvent, ContainerId, ContainerState, ContainerStatus, Error, EventHub, LogLine, Result,
-    SandboxId,
+    ContainerConfig, ContainerEvent, ContainerId, ContainerState, ContainerStatus, Error, EventHub, LogLine,
+    Result, SandboxId,
 };
 
 const SIGKILL: i32 = 9;
@@ -121,7 +121,13 @@ impl Container {
         let life = self.script.life_of(self.config.attempt);
         if let Life::CannotStart(why) = life {
             let error = Error::CannotRun { why: why.to_owned() };
-            self.finish(started_at, started_at, &End { code: 128, signal: None }, "StartError", &error.to_string());
+            self.finish(
+                started_at,
+                started_at,
+                &End { code: 128, signal: None },
+                "StartError",
+                &error.to_string(),
+            );
             events.publish(&self.event());
             return Err(error);
         }
@@ -134,7 +140,8 @@ impl Container {
         }
         self.changed.notify_waiters();
         events.publish(&self.event());
-        let (container, env, chance, events) = (Arc::clone(self), env.clone(), chance.clone(), events.clone());
+        let (container, env, chance, events) =
+            (Arc::clone(self), env.clone(), chance.clone(), events.clone());
         env.clone().tasks.spawn("simulated container", async move {
             let end = container.live(life, signals, &env, &chance).await;
             let reason = if end.code == 0 { "Completed" } else { "Error" };
@@ -169,7 +176,13 @@ impl Container {
     pub(super) fn lose(&self, now: Timestamp) {
         let shown = self.state().shown.clone();
         if let ContainerState::Running { started_at } = shown {
-            self.finish(started_at, now, &End { code: 255, signal: None }, "Unknown", "the machine went down");
+            self.finish(
+                started_at,
+                now,
+                &End { code: 255, signal: None },
+                "Unknown",
+                "the machine went down",
+            );
         }
     }
 
@@ -186,10 +199,12 @@ impl Container {
             Life::Exits { after, code } => Some((start + after.draw(chance), code)),
             Life::Forever | Life::CannotStart(_) => None,
         };
-        let mut output: Vec<_> = self.script.output.iter().map(|output| (start + output.after, output)).collect();
+        let mut output: Vec<_> =
+            self.script.output.iter().map(|output| (start + output.after, output)).collect();
         loop {
             // What comes first; of several at once, the first in the script, and output before the end.
-            let line = output.iter().enumerate().min_by_key(|(_, (at, _))| *at).map(|(index, (at, _))| (index, *at));
+            let line =
+                output.iter().enumerate().min_by_key(|(_, (at, _))| *at).map(|(index, (at, _))| (index, *at));
             let line = line.filter(|(_, at)| end.is_none_or(|(end, _)| *at <= end));
             crate::select! {
                 signal = signals.recv() => match (signal, self.script.on_term) {

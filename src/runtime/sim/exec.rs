@@ -14,7 +14,9 @@ use super::SimRuntime;
 use super::container::Container;
 use super::script::Answer;
 use crate::env::Task;
-use crate::runtime::{ContainerId, ContainerState, Error, Exec, ExecOutcome, ExecRequest, ExecSession, Result};
+use crate::runtime::{
+    ContainerId, ContainerState, Error, Exec, ExecOutcome, ExecRequest, ExecSession, Result,
+};
 
 /// How much of a stream waits to be read.
 const PIPE: usize = 64 * 1024;
@@ -33,7 +35,9 @@ impl Exec for SimRuntime {
             still_running(&container)
         };
         match timeout {
-            Some(limit) => self.env().clock.timeout(limit, run).await.map_err(|_elapsed| Error::Timeout)??,
+            Some(limit) => {
+                self.env().clock.timeout(limit, run).await.map_err(|_elapsed| Error::Timeout)??
+            }
             None => run.await?,
         }
         Ok(ExecOutcome { exit_code: answer.code, stdout: answer.stdout, stderr: answer.stderr })

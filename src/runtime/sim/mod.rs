@@ -25,9 +25,9 @@ pub use script::{Answer, Delay, Life, OnTerm, Output, Pull, Script, Scripts, Ser
 use self::container::{Container, Signal, State};
 use self::log::Log;
 use super::{
-    ContainerConfig, ContainerId, ContainerRuntime, ContainerState, ContainerStatus, Error, EventHub, EventStream,
-    Events, Exec, ImageReference, ImageStatus, Images, LogOptions, LogStream, Logs, Result, RuntimeVersion,
-    Sandbox, SandboxConfig, SandboxId, SandboxState, SandboxStatus,
+    ContainerConfig, ContainerId, ContainerRuntime, ContainerState, ContainerStatus, Error, EventHub,
+    EventStream, Events, Exec, ImageReference, ImageStatus, Images, LogOptions, LogStream, Logs, Result,
+    RuntimeVersion, Sandbox, SandboxConfig, SandboxId, SandboxState, SandboxStatus,
 };
 use crate::env::{Env, Stream};
 

@@ -208,11 +208,7 @@ impl Script {
 
     /// A command run in it answers this. Any other command is not found there.
     #[must_use]
-    pub fn answers<S: Into<String>>(
-        mut self,
-        command: impl IntoIterator<Item = S>,
-        answer: Answer,
-    ) -> Self {
+    pub fn answers<S: Into<String>>(mut self, command: impl IntoIterator<Item = S>, answer: Answer) -> Self {
         self.answers.insert(command.into_iter().map(Into::into).collect(), answer);
         self
     }

@@ -34,7 +34,8 @@ impl SimRuntime {
             tables.containers.values().filter(|container| container.sandbox == sandbox.id).find_map(
                 |container| {
                     let age = container.age(now)?;
-                    let listens = |served: &&Served| served.port == address.port() && age >= served.open_after;
+                    let listens =
+                        |served: &&Served| served.port == address.port() && age >= served.open_after;
                     let served = container.script.served.iter().find(listens)?;
                     Some((Arc::clone(container), *served))
                 },
