@@ -123,6 +123,15 @@ impl Quantity {
         self.in_units_of(-3)
     }
 
+    /// The same, rounded away from zero to thousandths: nothing finer is stored of resources.
+    #[must_use]
+    pub fn rounded_to_milli(self) -> Self {
+        if self.scale >= -3 {
+            return self;
+        }
+        Self::scaled(shrink(self.mantissa, self.scale.abs_diff(-3)), -3, self.format)
+    }
+
     fn in_units_of(&self, scale: i32) -> i64 {
         let amount = match self.scale - scale {
             shift @ 0.. => grow(self.mantissa, shift as u32).unwrap_or(self.bound()),

@@ -1,0 +1,137 @@
+//! Services, volumes, secrets, namespaces and nodes.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::{Fields, absent, amounts, blank, child, each, made, text};
+
+/// A Service. Addresses and node ports are the server's to hand out.
+pub fn service(object: &mut Fields) {
+    child(object, "spec", |spec| {
+        blank(spec, "sessionAffinity", "None");
+        match text(spec, "sessionAffinity") {
+            "None" => {
+                spec.remove("sessionAffinityConfig");
+            }
+            "ClientIP" => made(spec, "sessionAffinityConfig", |config| {
+                made(config, "clientIP", |client| absent(client, "timeoutSeconds", 10_800));
+            }),
+            _ => {}
+        }
+        blank(spec, "type", "ClusterIP");
+        each(spec, "ports", |port| {
+            blank(port, "protocol", "TCP");
+            if let Some(own) = port.get("port").cloned() {
+                blank(port, "targetPort", own);
+            }
+        });
+        let kind = text(spec, "type").to_owned();
+        let balanced = kind == "LoadBalancer";
+        let external = spec.get("externalIPs").and_then(Value::as_array).is_some_and(|ips| !ips.is_empty());
+        if balanced || kind == "NodePort" || (kind == "ClusterIP" && external) {
+            blank(spec, "externalTrafficPolicy", "Cluster");
+        }
+        if kind != "ExternalName" {
+            absent(spec, "internalTrafficPolicy", "Cluster");
+        }
+        if balanced {
+            absent(spec, "allocateLoadBalancerNodePorts", true);
+        }
+    });
+    absent(object, "status", json!({"loadBalancer": {}}));
+    child(object, "status", |status| {
+        child(status, "loadBalancer", |balancer| {
+            each(balancer, "ingress", |ingress| {
+                if !text(ingress, "ip").is_empty() {
+                    absent(ingress, "ipMode", "VIP");
+                }
+            });
+        });
+    });
+}
+
+/// An Endpoints.
+pub fn endpoints(object: &mut Fields) {
+    each(object, "subsets", |subset| each(subset, "ports", |port| blank(port, "protocol", "TCP")));
+}
+
+/// An EndpointSlice.
+pub fn endpoint_slice(object: &mut Fields) {
+    each(object, "ports", |port| {
+        absent(port, "name", "");
+        absent(port, "protocol", "TCP");
+    });
+}
+
+/// A Secret. `stringData` is only ever written: what is in it goes over into `data`.
+pub fn secret(object: &mut Fields) {
+    blank(object, "type", "Opaque");
+    match object.remove("stringData") {
+        Some(Value::Object(plain)) if plain.values().all(Value::is_string) => made(object, "data", |data| {
+            for (key, value) in plain {
+                let encoded = STANDARD.encode(value.as_str().unwrap_or_default());
+                data.insert(key, encoded.into());
+            }
+        }),
+        None | Some(Value::Null) => {}
+        // Of the wrong type: for validation to see.
+        Some(other) => {
+            object.insert("stringData".into(), other);
+        }
+    }
+}
+
+/// A Namespace.
+pub fn namespace(object: &mut Fields) {
+    let mut deleting = false;
+    child(object, "metadata", |metadata| {
+        deleting = metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null());
+        let name = text(metadata, "name").to_owned();
+        if !name.is_empty() {
+            made(metadata, "labels", |labels| {
+                labels.insert("kubernetes.io/metadata.name".into(), name.into());
+            });
+        }
+    });
+    // One that is being deleted has lost its finalizer for good.
+    if !deleting {
+        made(object, "spec", |spec| absent(spec, "finalizers", json!(["kubernetes"])));
+    }
+    made(object, "status", |status| blank(status, "phase", "Active"));
+}
+
+/// A Node: what it has is what it gives.
+pub fn node(object: &mut Fields) {
+    child(object, "status", |status| {
+        amounts(status, "capacity");
+        amounts(status, "allocatable");
+        if let Some(capacity) = status.get("capacity").cloned() {
+            absent(status, "allocatable", capacity);
+        }
+    });
+}
+
+/// A PersistentVolume.
+pub fn persistent_volume(object: &mut Fields) {
+    child(object, "spec", |spec| {
+        amounts(spec, "capacity");
+        blank(spec, "persistentVolumeReclaimPolicy", "Retain");
+        absent(spec, "volumeMode", "Filesystem");
+    });
+    made(object, "status", |status| blank(status, "phase", "Pending"));
+}
+
+/// A PersistentVolumeClaim.
+pub fn persistent_volume_claim(object: &mut Fields) {
+    child(object, "spec", claim_spec);
+    made(object, "status", |status| blank(status, "phase", "Pending"));
+}
+
+pub(super) fn claim_spec(spec: &mut Fields) {
+    absent(spec, "volumeMode", "Filesystem");
+    child(spec, "resources", |resources| {
+        amounts(resources, "requests");
+        amounts(resources, "limits");
+    });
+}

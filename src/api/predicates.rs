@@ -1,1 +1,0 @@
-//! The arithmetic that several layers share: pod requests, taints, affinity, ports.
