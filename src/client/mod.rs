@@ -13,6 +13,7 @@ mod informer;
 mod node_dialer;
 mod request;
 mod response;
+pub mod wire;
 
 use std::sync::Arc;
 

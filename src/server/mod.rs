@@ -16,7 +16,9 @@
 mod attributes;
 mod authorize;
 mod builder;
+mod connect;
 mod in_process;
+pub mod rest;
 mod roles;
 
 use std::fmt;
@@ -80,9 +82,17 @@ impl ApiServer {
     ///
     /// A write whose future is dropped may or may not have happened, never in part.
     pub async fn handle(&self, identity: &Identity, request: Request) -> Result<Answer, Status> {
+        let request = match request {
+            // A raw request is judged where its path is understood.
+            Request::Raw(raw) => return Ok(Box::pin(rest::raw(self, identity, raw)).await.into()),
+            request => request,
+        };
         let attributes = Attributes::of(&request);
         if let Decision::Deny { reason } = self.authorize(identity, &attributes) {
             return Err(authorize::refusal(identity, &attributes, &reason));
+        }
+        if let Request::Connect { target, query, protocols } = &request {
+            return Ok(Box::pin(connect::open(self, target, query, protocols)).await?.into());
         }
         let scheme = self.scheme();
         let gvr = match attributes.gvr() {

@@ -1,0 +1,158 @@
+//! The API server as HTTP.
+//!
+//! One function, [`respond`], turns an HTTP request into an HTTP response; the tower service
+//! ([`RestService`]), the HTTPS listener and raw requests in process all call it. It only
+//! translates: a path, a query and a body become a [`Request`](crate::client::Request), the server
+//! carries it out under the caller's name, and the answer is written in the form that was asked
+//! for. What is no resource (discovery, OpenAPI, health, version) is answered here, by the same
+//! authorizer's leave. Every failure is a Kubernetes `Status`.
+
+mod body;
+mod discovery;
+mod encode;
+mod fixed;
+mod jsonpath;
+mod negotiate;
+mod resource;
+mod service;
+mod table;
+mod upgrade;
+
+use bytes::{Buf, Bytes};
+use http::header::USER_AGENT;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Limited};
+
+pub use body::ResponseBody;
+pub use service::RestService;
+
+pub(crate) use encode::{plain, plain_stream};
+pub(crate) use upgrade::incoming;
+
+use super::{ApiServer, Attributes, Decision, authorize};
+use crate::api::{Status, status};
+use crate::client::wire::{ApiPath, Query, parse_path};
+use crate::client::{self, Identity};
+use encode::Encoder;
+use negotiate::Place;
+use table::IncludeObject;
+
+/// The largest body that is read, as kube-apiserver's limit.
+const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+/// Errors of request bodies, whatever their type.
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+impl ApiServer {
+    /// This server as a tower service, acting as `identity`: for `kube::Client::new`, or behind any
+    /// HTTP server that knows its users by its own means.
+    ///
+    /// No socket is involved. A request with an `Upgrade` header is carried over a pipe in this
+    /// process, so that `hyper::upgrade::on` works on its response.
+    #[must_use]
+    pub fn service(&self, identity: Identity) -> RestService {
+        RestService::new(self.clone(), identity)
+    }
+}
+
+/// Answers a request of the caller `identity`.
+pub(crate) async fn respond<B>(
+    server: &ApiServer,
+    identity: &Identity,
+    request: Request<B>,
+) -> Response<ResponseBody>
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BodyError>,
+{
+    let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let identity = match agent {
+        Some(agent) => &identity.clone().agent(agent),
+        None => identity,
+    };
+    match route(server, identity, request).await {
+        Ok(response) => response,
+        Err(status) => encode::failure(&status),
+    }
+}
+
+/// Answers a raw request of a caller in process.
+pub(crate) async fn raw(
+    server: &ApiServer,
+    identity: &Identity,
+    request: Request<Bytes>,
+) -> client::Response {
+    let response = respond(server, identity, request.map(http_body_util::Full::new)).await;
+    client::Response::Raw(response.map(client::Body::from))
+}
+
+async fn route<B>(
+    server: &ApiServer,
+    identity: &Identity,
+    request: Request<B>,
+) -> Result<Response<ResponseBody>, Status>
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BodyError>,
+{
+    let path = parse_path(request.uri().path());
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    if let ApiPath::Resource(path) = path {
+        return resource::respond(server, identity, path, &query, request).await;
+    }
+    allow(server, identity, request.method(), request.uri().path())?;
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(status::failure(
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        ));
+    }
+    let place = match path {
+        ApiPath::Legacy | ApiPath::Groups => Place::Discovery,
+        _ => Place::Fixed,
+    };
+    // Health and version are text or JSON whatever is asked for, as kube-apiserver has it.
+    if let ApiPath::Other(path) = &path {
+        return fixed::respond(server, path, &query);
+    }
+    let format = negotiate::negotiate(request.headers(), query.get("pretty"), place)?;
+    let encoder =
+        Encoder { format, include: IncludeObject::None, clock: server.env().clock.clone(), resource: None };
+    fixed::discovery(server, &path, &encoder, request.headers())
+}
+
+/// Whether the caller may use a path that is no resource.
+fn allow(server: &ApiServer, identity: &Identity, method: &Method, path: &str) -> Result<(), Status> {
+    let attributes = Attributes::path(&method.as_str().to_lowercase(), path);
+    permit(server, identity, &attributes)
+}
+
+/// Whether the caller may do this.
+fn permit(server: &ApiServer, identity: &Identity, attributes: &Attributes) -> Result<(), Status> {
+    match server.authorize(identity, attributes) {
+        Decision::Allow => Ok(()),
+        Decision::Deny { reason } => Err(authorize::refusal(identity, attributes, &reason)),
+    }
+}
+
+/// Reads a body whole.
+async fn read<B>(body: B) -> Result<Bytes, Status>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+    B::Error: Into<BodyError>,
+{
+    let collected = Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| {
+        if error.is::<http_body_util::LengthLimitError>() {
+            let why = format!("Request entity too large: limit is {BODY_LIMIT}");
+            status::failure(413, "RequestEntityTooLarge", why)
+        } else {
+            status::bad_request(format!("error reading the body: {error}"))
+        }
+    })?;
+    let mut buffer = collected.aggregate();
+    Ok(buffer.copy_to_bytes(buffer.remaining()))
+}

@@ -1,0 +1,192 @@
+//! Requests about resources: from HTTP to [`client::Request`] and back.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, Request, Response};
+use serde_json::Value;
+
+use super::encode::Encoder;
+use super::negotiate::{self, Encoding, Place, Shape};
+use super::table::IncludeObject;
+use super::{BodyError, ResponseBody, permit, read, upgrade};
+use crate::api::field::{self, Path};
+use crate::api::selector::FieldTerm;
+use crate::api::{Status, manifest, status};
+use crate::client::wire::{self, Query, ResourcePath};
+use crate::client::{self, DeleteOptions, Identity, Patch, PatchType, Payload, Target};
+use crate::server::{ApiServer, Attributes, connect};
+
+/// The media types of patches, with what they are.
+const PATCHES: &[(&str, PatchType)] = &[
+    ("application/json-patch+json", PatchType::Json),
+    ("application/merge-patch+json", PatchType::Merge),
+    ("application/strategic-merge-patch+json", PatchType::StrategicMerge),
+    ("application/apply-patch+yaml", PatchType::Apply),
+];
+
+/// Answers a request about a resource.
+pub(super) async fn respond<B>(
+    server: &ApiServer,
+    identity: &Identity,
+    path: ResourcePath,
+    query: &Query,
+    mut request: Request<B>,
+) -> Result<Response<ResponseBody>, Status>
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BodyError>,
+{
+    let ResourcePath { target, watch, rest } = path;
+    let row = server.scheme().resource(&target.resource).cloned();
+    match (row.is_some(), target.resource.resource.as_str(), target.subresource.as_deref()) {
+        (true, "pods", Some("log")) if request.method() == Method::GET => {
+            permit(server, identity, &Attributes::on("get", &target))?;
+            return connect::log(server, &target, query).await;
+        }
+        (true, "pods", Some("exec" | "attach" | "portforward")) => {
+            let text = request.uri().query().unwrap_or_default().to_owned();
+            return upgrade::connect(server, identity, target, text, &mut request).await;
+        }
+        (true, "nodes", Some("proxy")) => {
+            permit(server, identity, &Attributes::on(proxy_verb(request.method()), &target))?;
+            let text = request.uri().query().unwrap_or_default().to_owned();
+            let (parts, body) = request.into_parts();
+            let body = read(body).await?;
+            let onward = connect::Onward {
+                method: parts.method,
+                path: rest,
+                query: text,
+                headers: parts.headers,
+                body,
+            };
+            return connect::proxy(server, &target, onward).await;
+        }
+        _ => {}
+    }
+    let format = negotiate::negotiate(request.headers(), query.get("pretty"), Place::Objects)?;
+    let include = include_object(query, &format.shape)?;
+    let encoder = Encoder { format, include, clock: server.env().clock.clone(), resource: row };
+    let (parts, body) = request.into_parts();
+    let body = match parts.method {
+        Method::GET | Method::HEAD => bytes::Bytes::new(),
+        _ => read(body).await?,
+    };
+    let request =
+        translate(&parts.method, target, watch, query, &parts.headers, body).map_err(|status| *status)?;
+    Ok(encoder.answer(server.handle(identity, request).await?))
+}
+
+/// What a request asks for. Pure.
+fn translate(
+    method: &Method,
+    mut target: Target,
+    watch: bool,
+    query: &Query,
+    headers: &HeaderMap,
+    body: bytes::Bytes,
+) -> Result<client::Request, Box<Status>> {
+    let content_type = headers.get(CONTENT_TYPE);
+    let named = target.name.is_some();
+    match (method.as_str(), named) {
+        ("GET", true) if !watch => Ok(client::Request::Get { target, options: wire::decode_get(query)? }),
+        ("GET", false) if !watch && !query.flag("watch") => {
+            Ok(client::Request::List { target, options: wire::decode_list(query)? })
+        }
+        ("GET", _) => {
+            let mut options = wire::decode_watch(query)?;
+            if let Some(value) = target.name.take() {
+                options.fields.terms.push(FieldTerm { field: "metadata.name".into(), value, equal: true });
+            }
+            Ok(client::Request::Watch { target, options })
+        }
+        ("POST", named) if !named || target.subresource.is_some() => {
+            let (options, _) = wire::decode_write(query, "CreateOptions", None)?;
+            let object = payload(content_type, body)?;
+            Ok(client::Request::Create { target, object, options })
+        }
+        ("PUT", true) => {
+            let (options, _) = wire::decode_write(query, "UpdateOptions", None)?;
+            let object = payload(content_type, body)?;
+            Ok(client::Request::Update { target, object, options })
+        }
+        ("PATCH", true) => {
+            let media = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let media = media.split(';').next().unwrap_or_default().trim();
+            let Some((_, kind)) = PATCHES.iter().find(|(name, _)| *name == media) else {
+                let names: Vec<_> = PATCHES.iter().map(|(name, _)| *name).collect();
+                return Err(Box::new(negotiate::unsupported(&names.join(", "))));
+            };
+            let (options, force) = wire::decode_write(query, "PatchOptions", Some(*kind))?;
+            Ok(client::Request::Patch { target, patch: Patch { kind: *kind, body, force }, options })
+        }
+        ("DELETE", true) if target.subresource.is_none() => {
+            Ok(client::Request::Delete { target, options: delete_options(query, content_type, &body)? })
+        }
+        ("DELETE", false) => {
+            let options = delete_options(query, content_type, &body)?;
+            Ok(client::Request::DeleteCollection { target, list: wire::decode_list(query)?, options })
+        }
+        (other, _) => {
+            let verb = other.to_lowercase();
+            let resource = &target.resource;
+            Err(Box::new(status::method_not_supported(&resource.group, &resource.resource, &verb)))
+        }
+    }
+}
+
+fn payload(content_type: Option<&http::HeaderValue>, bytes: bytes::Bytes) -> Result<Payload, Box<Status>> {
+    let media_type = match negotiate::body_encoding(content_type)? {
+        Encoding::Json => "application/json",
+        Encoding::Yaml => "application/yaml",
+    };
+    Ok(Payload::Bytes { media_type: media_type.into(), bytes })
+}
+
+fn delete_options(
+    query: &Query,
+    content_type: Option<&http::HeaderValue>,
+    body: &[u8],
+) -> Result<DeleteOptions, Box<Status>> {
+    if body.is_empty() {
+        return wire::decode_delete(query, None);
+    }
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Box::new(status::bad_request(format!("unable to decode DeleteOptions: {error}")))
+    };
+    let tree: Value = match negotiate::body_encoding(content_type)? {
+        Encoding::Json => serde_json::from_slice(body).map_err(|error| unreadable(&error))?,
+        Encoding::Yaml => {
+            let text = std::str::from_utf8(body).map_err(|error| unreadable(&error))?;
+            manifest::yaml::parse(text).map_err(|error| unreadable(&error))?
+        }
+    };
+    wire::decode_delete(query, Some(&tree))
+}
+
+/// What the rows of a table hold beside their cells.
+fn include_object(query: &Query, shape: &Shape) -> Result<IncludeObject, Status> {
+    if !matches!(shape, Shape::Table(_)) {
+        return Ok(IncludeObject::default());
+    }
+    match query.get("includeObject") {
+        None | Some("Metadata") => Ok(IncludeObject::Metadata),
+        Some("None") => Ok(IncludeObject::None),
+        Some("Object") => Ok(IncludeObject::Object),
+        Some(other) => {
+            let why = "must be 'Metadata', 'Object', 'None', or empty";
+            let error = field::Error::invalid(&Path::new("includeObject"), other, why);
+            Err(status::invalid("meta.k8s.io", "TableOptions", "", &[error]))
+        }
+    }
+}
+
+/// The verb that a method on a proxied path needs.
+fn proxy_verb(method: &Method) -> &'static str {
+    match *method {
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE => "delete",
+        _ => "get",
+    }
+}
