@@ -17,6 +17,8 @@ mod attributes;
 mod authorize;
 mod builder;
 mod connect;
+#[cfg(feature = "tls")]
+pub mod https;
 mod in_process;
 pub mod rest;
 mod roles;

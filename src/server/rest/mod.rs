@@ -26,6 +26,8 @@ use http_body_util::{BodyExt, Limited};
 pub use body::ResponseBody;
 pub use service::RestService;
 
+#[cfg(feature = "tls")]
+pub(crate) use encode::failure;
 pub(crate) use encode::{plain, plain_stream};
 pub(crate) use upgrade::incoming;
 
