@@ -2,3 +2,4 @@
 #![allow(missing_docs, reason = "tests are read as stories, not as API documentation")]
 
 mod layers;
+mod store;
