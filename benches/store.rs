@@ -63,7 +63,7 @@ fn memory(c: &mut Criterion) {
                     for number in 0..count {
                         store.put(key(number * 7919), value.clone()).await.expect("a put");
                     }
-                }, )
+                })
             });
         });
         drop(watches);
@@ -83,7 +83,10 @@ fn memory(c: &mut Criterion) {
             timed(async {
                 for number in 0..count {
                     let start = key(number * 500 % (KEYS - 500));
-                    let range = KeyRange { start: start.into(), end: Some(key(number * 500 % (KEYS - 500) + 500).into()) };
+                    let range = KeyRange {
+                        start: start.into(),
+                        end: Some(key(number * 500 % (KEYS - 500) + 500).into()),
+                    };
                     let page = store.list(range, ListOptions::default()).await.expect("a list");
                     assert_eq!(page.items.len(), 500);
                 }
@@ -94,10 +97,7 @@ fn memory(c: &mut Criterion) {
 }
 
 /// Follows a watch in a task of its own until it has seen so many revisions.
-fn follow(
-    mut watch: windlass::store::WatchStream,
-    count: u64,
-) -> tokio::task::JoinHandle<()> {
+fn follow(mut watch: windlass::store::WatchStream, count: u64) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         for _ in 0..count {
             watch.next().await.expect("a batch").expect("no error");
@@ -112,32 +112,36 @@ fn memory_fan_out(c: &mut Criterion) {
     group.throughput(Throughput::Elements(WATCHERS as u64));
     let value = bytes::Bytes::from(vec![b'x'; 1024]);
     for burst in [1, 64] {
-        group.bench_function(BenchmarkId::new("events to 1,000 watchers of one prefix, puts at once", burst), |b| {
-            b.to_async(&runtime).iter_custom(|count| {
-                let value = value.clone();
-                async move {
-                    let store = MemoryStore::new();
-                    let mut followers = Vec::new();
-                    for _ in 0..WATCHERS {
-                        let watch = store.watch(KeyRange::prefix("/registry/"), WatchOptions::default()).await;
-                        followers.push(follow(watch.expect("a watch"), count));
-                    }
-                    tokio::task::yield_now().await;
-                    timed(async {
-                        for number in 0..count {
-                            store.put(key(number), value.clone()).await.expect("a put");
-                            if number % burst == burst - 1 {
-                                tokio::task::yield_now().await;
+        group.bench_function(
+            BenchmarkId::new("events to 1,000 watchers of one prefix, puts at once", burst),
+            |b| {
+                b.to_async(&runtime).iter_custom(|count| {
+                    let value = value.clone();
+                    async move {
+                        let store = MemoryStore::new();
+                        let mut followers = Vec::new();
+                        for _ in 0..WATCHERS {
+                            let watch =
+                                store.watch(KeyRange::prefix("/registry/"), WatchOptions::default()).await;
+                            followers.push(follow(watch.expect("a watch"), count));
+                        }
+                        tokio::task::yield_now().await;
+                        timed(async {
+                            for number in 0..count {
+                                store.put(key(number), value.clone()).await.expect("a put");
+                                if number % burst == burst - 1 {
+                                    tokio::task::yield_now().await;
+                                }
                             }
-                        }
-                        for follower in followers {
-                            follower.await.expect("all events");
-                        }
-                    })
-                    .await
-                }
-            });
-        });
+                            for follower in followers {
+                                follower.await.expect("all events");
+                            }
+                        })
+                        .await
+                    }
+                });
+            },
+        );
     }
     group.finish();
 }
@@ -176,7 +180,8 @@ fn cached(c: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     let row = pods();
     for watchers in [0, 1_000, 10_000] {
-        let name = BenchmarkId::new("update of 1 KB until the cache has it, watchers of other nodes", watchers);
+        let name =
+            BenchmarkId::new("update of 1 KB until the cache has it, watchers of other nodes", watchers);
         group.bench_function(name, |b| {
             b.to_async(&runtime).iter_custom(|count| {
                 let row = row.clone();
@@ -185,7 +190,8 @@ fn cached(c: &mut Criterion) {
                     let cached = Cached::new(Arc::new(MemoryStore::new()), &env);
                     let mut watches = Vec::new();
                     for number in 0..watchers {
-                        let mut watch = cached.watch(&row, &on(&format!("n{number}"))).await.expect("a watch");
+                        let mut watch =
+                            cached.watch(&row, &on(&format!("n{number}"))).await.expect("a watch");
                         watches.push(tokio::spawn(async move { watch.next().await.is_some() }));
                     }
                     let object = pod(&row, "a", "here");

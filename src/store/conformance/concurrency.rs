@@ -98,7 +98,8 @@ pub(super) async fn watches_that_start_amid_writes_miss_nothing(store: Store) {
     let total = (WRITERS * WRITES) as u64;
     let reader = async |nth: u64| {
         // Begins once the store has come so far, from a revision that is past, present or to come.
-        let mut waiting = watch(&store, KeyRange::all(), WatchOptions::from(Revision(start.0 + nth * 30))).await;
+        let mut waiting =
+            watch(&store, KeyRange::all(), WatchOptions::from(Revision(start.0 + nth * 30))).await;
         let reached = next(&mut waiting).await.revision;
         for from in [start, reached, reached.next(), Revision(reached.0 + 5)] {
             let mut seen = watch(&store, KeyRange::prefix("/w/"), WatchOptions::from(from)).await;

@@ -42,10 +42,11 @@ pub(super) async fn a_deleted_key_starts_anew(store: Store) {
 }
 
 pub(super) async fn keys_are_ordered_bytewise(store: Store) {
-    let mut keys: Vec<Bytes> = [&b"\0"[..], b"\0\0", b"a", b"a\0", b"a/", b"a0", b"B", b"\x7f", b"\x80\xff", b"\xff", b"\xff\xff"]
-        .into_iter()
-        .map(Bytes::from_static)
-        .collect();
+    let mut keys: Vec<Bytes> =
+        [&b"\0"[..], b"\0\0", b"a", b"a\0", b"a/", b"a0", b"B", b"\x7f", b"\x80\xff", b"\xff", b"\xff\xff"]
+            .into_iter()
+            .map(Bytes::from_static)
+            .collect();
     for key in keys.iter().rev() {
         commit(&store, Txn::new().then(Op::put(key.clone(), "x"))).await;
     }
@@ -142,7 +143,10 @@ async fn history(store: &Store) -> Vec<(Revision, Vec<&'static str>)> {
 pub(super) async fn past_revisions_are_read_as_they_were(store: Store) {
     for (revision, expected) in history(&store).await {
         let page = list(&store, KeyRange::all(), at(revision)).await;
-        assert_eq!((words(&page), page.count, page.revision), (expected.iter().map(|s| s.to_string()).collect(), expected.len(), revision));
+        assert_eq!(
+            (words(&page), page.count, page.revision),
+            (expected.iter().map(|s| s.to_string()).collect(), expected.len(), revision)
+        );
     }
 }
 
@@ -182,7 +186,10 @@ pub(super) async fn compaction_forgets_only_what_is_below(store: Store) {
         for (revision, expected) in &history {
             let answer = store.list(KeyRange::all(), at(*revision)).await;
             if revision < floor {
-                assert!(matches!(answer, Err(Error::Compacted { .. })), "{revision} below {floor}: {answer:?}");
+                assert!(
+                    matches!(answer, Err(Error::Compacted { .. })),
+                    "{revision} below {floor}: {answer:?}"
+                );
             } else {
                 assert_eq!(words(&answer.unwrap()), *expected, "{revision} with floor {floor}");
             }

@@ -84,7 +84,10 @@ pub(super) async fn a_deletion_names_its_key(store: Store) {
     let mut seen = watch(&store, KeyRange::all(), from_now()).await;
     let deleted = delete(&store, "/a").await;
     let event = next(&mut seen).await.events.remove(0);
-    assert_eq!((event.kind, &event.kv.key[..], event.kv.mod_revision), (EventKind::Delete, &b"/a"[..], deleted));
+    assert_eq!(
+        (event.kind, &event.kv.key[..], event.kv.mod_revision),
+        (EventKind::Delete, &b"/a"[..], deleted)
+    );
     assert_eq!((event.kv.value.len(), event.kv.create_revision, event.kv.version), (0, Revision::NONE, 0));
 }
 
