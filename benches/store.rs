@@ -41,7 +41,8 @@ fn memory(c: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     let value = bytes::Bytes::from(vec![b'x'; 1024]);
 
-    let store = MemoryStore::new();
+    let store = &MemoryStore::new();
+    let value = &value;
     runtime.block_on(async {
         for number in 0..KEYS {
             store.put(key(number), value.clone()).await.expect("a put");
@@ -58,8 +59,8 @@ fn memory(c: &mut Criterion) {
             watches
         });
         group.bench_function(BenchmarkId::new("put 1 KB, other watchers", others), |b| {
-            b.to_async(&runtime).iter_custom(|count| {
-                timed(async {
+            b.to_async(&runtime).iter_custom(move |count| {
+                timed(async move {
                     for number in 0..count {
                         store.put(key(number * 7919), value.clone()).await.expect("a put");
                     }
@@ -69,8 +70,8 @@ fn memory(c: &mut Criterion) {
         drop(watches);
     }
     group.bench_function("get", |b| {
-        b.to_async(&runtime).iter_custom(|count| {
-            timed(async {
+        b.to_async(&runtime).iter_custom(move |count| {
+            timed(async move {
                 for number in 0..count {
                     store.get(key(number * 7919)).await.expect("a get").expect("a value");
                 }
@@ -79,8 +80,8 @@ fn memory(c: &mut Criterion) {
     });
     group.throughput(Throughput::Elements(500));
     group.bench_function("range of 500", |b| {
-        b.to_async(&runtime).iter_custom(|count| {
-            timed(async {
+        b.to_async(&runtime).iter_custom(move |count| {
+            timed(async move {
                 for number in 0..count {
                     let start = key(number * 500 % (KEYS - 500));
                     let range = KeyRange {
