@@ -8,7 +8,6 @@
 pub mod cidr;
 pub mod conditions;
 pub mod defaults;
-pub mod duration;
 pub mod field;
 pub mod manifest;
 pub mod names;

@@ -10,7 +10,6 @@ mod error;
 mod ext;
 mod identity;
 mod informer;
-mod kubeconfig;
 mod node_dialer;
 mod request;
 mod response;
@@ -25,9 +24,6 @@ pub use error::Error;
 pub use ext::ClientExt;
 pub use identity::Identity;
 pub use informer::{Change, Informer, InformerBuilder};
-pub use kubeconfig::{
-    Cluster, Context, Kubeconfig, KubeconfigError, NamedCluster, NamedContext, NamedUser, User,
-};
 pub use node_dialer::NodeDialer;
 pub use request::{
     DeleteOptions, FieldValidation, GetOptions, ListOptions, Patch, PatchType, Payload, Preconditions,

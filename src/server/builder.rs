@@ -1,12 +1,18 @@
 //! How a server is put together.
 
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, RwLock};
 
-use super::{ApiServer, Authorizer, Inner, RoleTable};
-use crate::api::Scheme;
+use super::allocate::Ranges;
+use super::tokens::Tokens;
+use super::{ApiServer, Authorizer, Inner, PortRange, RoleTable, Served, Streams};
+use crate::api::cidr::{Cidr, CidrError};
+use crate::api::{Scheme, Status};
 use crate::client::NodeDialer;
 use crate::env::Env;
 use crate::store::ObjectStore;
+use crate::store::cached::Cached;
 
 /// A server to be. See [`ApiServer::builder`].
 pub struct ApiServerBuilder {
@@ -15,6 +21,9 @@ pub struct ApiServerBuilder {
     env: Option<Env>,
     authorizer: Option<Arc<dyn Authorizer>>,
     node_dialer: Option<Arc<dyn NodeDialer>>,
+    service_cidr: Option<Cidr>,
+    node_ports: PortRange,
+    loopback_endpoints: bool,
 }
 
 /// Why a server could not be put together.
@@ -24,11 +33,26 @@ pub enum BuildError {
     /// No store was given.
     #[error("an API server needs a store")]
     NoStore,
+    /// The range of service addresses is none.
+    #[error(transparent)]
+    Cidr(#[from] CidrError),
+    /// What must exist could not be made.
+    #[error("preparing the store: {}", .0.message)]
+    Bootstrap(Box<Status>),
 }
 
 impl ApiServerBuilder {
     pub(super) fn new() -> Self {
-        Self { store: None, scheme: None, env: None, authorizer: None, node_dialer: None }
+        Self {
+            store: None,
+            scheme: None,
+            env: None,
+            authorizer: None,
+            node_dialer: None,
+            service_cidr: None,
+            node_ports: PortRange::default(),
+            loopback_endpoints: false,
+        }
     }
 
     /// Where everything is kept. Required.
@@ -67,20 +91,56 @@ impl ApiServerBuilder {
         self
     }
 
+    /// The range that services get their addresses of; 10.96.0.0/12 where none is given.
+    #[must_use]
+    pub fn service_cidr(mut self, range: Cidr) -> Self {
+        self.service_cidr = Some(range);
+        self
+    }
+
+    /// The range that services get their node ports of; 30000 to 32767 where none is given.
+    #[must_use]
+    pub fn node_ports(mut self, range: PortRange) -> Self {
+        self.node_ports = range;
+        self
+    }
+
+    /// Let endpoints have loopback addresses, which Kubernetes refuses: for a network of which all
+    /// pods live on one machine.
+    #[must_use]
+    pub fn allow_loopback_endpoints(mut self, allow: bool) -> Self {
+        self.loopback_endpoints = allow;
+        self
+    }
+
     /// Puts the server together and makes what must exist before it can serve.
     ///
     /// # Errors
     ///
     /// See [`BuildError`].
-    #[allow(clippy::unused_async, reason = "it reads the store")]
     pub async fn build(self) -> Result<ApiServer, BuildError> {
         let env = self.env.unwrap_or_else(Env::system).child();
-        Ok(ApiServer(Arc::new(Inner {
-            env,
-            store: self.store.ok_or(BuildError::NoStore)?,
-            scheme: RwLock::new(Arc::new(self.scheme.unwrap_or_default())),
+        let addresses = match self.service_cidr {
+            Some(range) => range,
+            None => Cidr::new(IpAddr::V4(Ipv4Addr::new(10, 96, 0, 0)), 12)?,
+        };
+        let scheme = Arc::new(self.scheme.unwrap_or_else(Scheme::builtin));
+        let server = ApiServer(Arc::new(Inner {
+            cached: Cached::new(self.store.ok_or(BuildError::NoStore)?, &env),
+            served: RwLock::new(Served { scheme, definitions: BTreeMap::new() }),
             authorizer: self.authorizer.unwrap_or_else(|| Arc::new(RoleTable::default())),
             node_dialer: self.node_dialer,
-        })))
+            ranges: Ranges { addresses, ports: self.node_ports },
+            loopback_endpoints: self.loopback_endpoints,
+            tokens: Tokens::default(),
+            streams: Streams::of(&env),
+            env,
+        }));
+        let prepared = async {
+            server.follow_definitions().await?;
+            server.bootstrap().await
+        };
+        prepared.await.map_err(|status| BuildError::Bootstrap(Box::new(status)))?;
+        Ok(server)
     }
 }

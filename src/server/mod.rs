@@ -13,28 +13,42 @@
     reason = "a Status is what every layer here fails with; it is made once and moved"
 )]
 
+mod admission;
+mod allocate;
 mod attributes;
 mod authorize;
+mod bootstrap;
 mod builder;
 mod connect;
-#[cfg(feature = "tls")]
-pub mod https;
+mod continue_token;
+mod convert;
+mod definitions;
+mod disruption;
 mod in_process;
+mod registry;
 pub mod rest;
+mod reviews;
 mod roles;
+mod strategy;
+mod subresources;
+mod tokens;
+mod tree;
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
+pub use allocate::PortRange;
 pub use attributes::Attributes;
 pub use authorize::{Authorizer, Decision};
 pub use builder::{ApiServerBuilder, BuildError};
 pub use roles::{RoleTable, Rule};
 
-use crate::api::{Scheme, Status, status};
+use crate::api::{GroupVersionResource, Object, Resource, Scheme, Status};
 use crate::client::{Client, Identity, NodeDialer, Request, Response};
-use crate::env::Env;
-use crate::store::ObjectStore;
+use crate::env::{Env, Stream};
+use crate::store::cached::Cached;
 
 /// An API server over a store. Clones are the same server.
 #[derive(Clone)]
@@ -42,12 +56,35 @@ pub struct ApiServer(Arc<Inner>);
 
 struct Inner {
     env: Env,
-    #[allow(dead_code, reason = "read by the registry")]
-    store: Arc<dyn ObjectStore>,
-    scheme: RwLock<Arc<Scheme>>,
+    cached: Arc<Cached>,
+    served: RwLock<Served>,
     authorizer: Arc<dyn Authorizer>,
     node_dialer: Option<Arc<dyn NodeDialer>>,
+    ranges: allocate::Ranges,
+    loopback_endpoints: bool,
+    tokens: tokens::Tokens,
+    streams: Streams,
 }
+
+/// What is served now.
+struct Served {
+    scheme: Arc<Scheme>,
+    /// By name, what is known of each CustomResourceDefinition.
+    definitions: BTreeMap<String, definitions::Known>,
+}
+
+/// Chance, by what it decides.
+struct Streams {
+    uids: Stream,
+    names: Stream,
+    addresses: Stream,
+    ports: Stream,
+    watches: Stream,
+    tokens: Stream,
+}
+
+/// A server that may be gone.
+pub(crate) struct Downgraded(Weak<Inner>);
 
 /// What a request is answered with, and what goes with it on a wire.
 #[derive(Debug)]
@@ -96,18 +133,13 @@ impl ApiServer {
         if let Request::Connect { target, query, protocols } = &request {
             return Ok(Box::pin(connect::open(self, target, query, protocols)).await?.into());
         }
-        let scheme = self.scheme();
-        let gvr = match attributes.gvr() {
-            Some(gvr) if scheme.resource(&gvr).is_some() => gvr,
-            _ => return Err(status::no_such_resource()),
-        };
-        Err(status::method_not_supported(&gvr.group, &gvr.resource, &attributes.verb))
+        registry::serve(self, identity, request).await
     }
 
     /// All resources as they are served now, custom ones included.
     #[must_use]
     pub fn scheme(&self) -> Arc<Scheme> {
-        self.0.scheme.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.served.read().unwrap_or_else(PoisonError::into_inner).scheme.clone()
     }
 
     /// Whether `identity` may do this.
@@ -128,9 +160,86 @@ impl ApiServer {
         self.0.node_dialer.as_ref()
     }
 
+    /// Whether endpoints may have loopback addresses, which Kubernetes refuses.
+    #[must_use]
+    pub fn allows_loopback_endpoints(&self) -> bool {
+        self.0.loopback_endpoints
+    }
+
+    /// The objects, decoded, above the store.
+    pub(crate) fn cached(&self) -> &Arc<Cached> {
+        &self.0.cached
+    }
+
+    pub(crate) fn authorizer(&self) -> &Arc<dyn Authorizer> {
+        &self.0.authorizer
+    }
+
+    pub(crate) fn ranges(&self) -> &allocate::Ranges {
+        &self.0.ranges
+    }
+
+    pub(crate) fn new_uid(&self) -> String {
+        self.0.streams.uids.uuid()
+    }
+
+    pub(crate) fn name_suffix(&self) -> String {
+        self.0.streams.names.suffix(crate::api::names::GENERATED_SUFFIX)
+    }
+
+    pub(crate) fn address_stream(&self) -> &Stream {
+        &self.0.streams.addresses
+    }
+
+    pub(crate) fn port_stream(&self) -> &Stream {
+        &self.0.streams.ports
+    }
+
+    /// `base`, and up to as much again.
+    pub(crate) fn watch_jitter(&self, base: Duration) -> Duration {
+        self.0.streams.watches.jitter(base, 1.0)
+    }
+
+    /// The row of this name, if it is served.
+    pub(crate) fn row(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+        self.scheme().resource(&GroupVersionResource::gvr(group, version, plural)).cloned()
+    }
+
+    /// Takes note of what was committed, where the server itself depends on it.
+    pub(crate) fn stored(&self, old: Option<&Object>, new: Option<&Object>) {
+        let Some(object) = new.or(old) else { return };
+        if definitions::is_definition(object.resource()) {
+            self.definition_stored(object, new.is_none());
+        }
+    }
+
+    pub(crate) fn downgrade(&self) -> Downgraded {
+        Downgraded(Arc::downgrade(&self.0))
+    }
+
     /// Ends the server's tasks and the watches that it serves, and waits until they are gone.
     pub async fn shutdown(&self) {
         self.0.env.tasks.shutdown().await;
+    }
+}
+
+impl Downgraded {
+    pub(crate) fn upgrade(&self) -> Option<ApiServer> {
+        self.0.upgrade().map(ApiServer)
+    }
+}
+
+impl Streams {
+    fn of(env: &Env) -> Self {
+        let stream = |name: &str| env.random.stream(&format!("server/{name}"));
+        Self {
+            uids: stream("uid"),
+            names: stream("name"),
+            addresses: stream("address"),
+            ports: stream("port"),
+            watches: stream("watch"),
+            tokens: stream("token"),
+        }
     }
 }
 

@@ -6,7 +6,6 @@
 //! everybody uses.
 
 pub mod cached;
-pub mod conformance;
 mod error;
 pub mod memory;
 mod range;

@@ -2,4 +2,5 @@
 #![allow(missing_docs, reason = "tests are read as stories, not as API documentation")]
 
 mod layers;
-mod store;
+mod server_kit;
+mod server_write;

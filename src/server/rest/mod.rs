@@ -13,7 +13,6 @@ mod encode;
 mod fixed;
 mod jsonpath;
 mod negotiate;
-mod openapi;
 mod resource;
 mod service;
 mod table;
@@ -27,8 +26,6 @@ use http_body_util::{BodyExt, Limited};
 pub use body::ResponseBody;
 pub use service::RestService;
 
-#[cfg(feature = "tls")]
-pub(crate) use encode::failure;
 pub(crate) use encode::{plain, plain_stream};
 pub(crate) use upgrade::incoming;
 
@@ -119,7 +116,7 @@ where
     };
     // Health and version are text or JSON whatever is asked for, as kube-apiserver has it.
     if let ApiPath::Other(path) = &path {
-        return fixed::respond(server, path, &query, request.headers());
+        return fixed::respond(server, path, &query);
     }
     let format = negotiate::negotiate(request.headers(), query.get("pretty"), place)?;
     let encoder =

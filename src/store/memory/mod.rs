@@ -11,8 +11,6 @@
 
 mod chain;
 mod groups;
-#[cfg(test)]
-mod model;
 mod state;
 mod watcher;
 

@@ -1,0 +1,56 @@
+//! What must exist before a server serves: its namespaces, and its own service.
+
+use serde_json::{Value, json};
+
+use super::ApiServer;
+use super::registry::{Call, create_tree};
+use crate::api::{Status, status};
+use crate::client::{Identity, Target, WriteOptions};
+
+const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+impl ApiServer {
+    /// Makes what is missing; what is there stays as it is.
+    pub(super) async fn bootstrap(&self) -> Result<(), Status> {
+        for name in NAMESPACES {
+            self.ensure("namespaces", "", json!({"metadata": {"name": name}})).await?;
+        }
+        let ranges = self.ranges();
+        let first = ranges.addresses.nth(1).ok_or_else(|| status::internal("the service range is empty"))?;
+        let service = json!({
+            "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+            "spec": {
+                "type": "ClusterIP",
+                "clusterIP": first.to_string(),
+                "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": 6443}],
+            },
+        });
+        self.ensure("services", "default", service).await
+    }
+
+    async fn ensure(&self, plural: &str, namespace: &str, tree: Value) -> Result<(), Status> {
+        let Some(row) = self.row("", "v1", plural) else { return Ok(()) };
+        let identity = Identity::user("system:apiserver").group("system:masters");
+        let target = Target::all(&row).namespace(namespace);
+        let name = tree["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let named = target.clone().name(name);
+        let mut call = Call {
+            server: self,
+            identity: &identity,
+            asked: row.clone(),
+            row,
+            target: &named,
+            warnings: Vec::new(),
+        };
+        if call.current().await?.is_some() {
+            return Ok(());
+        }
+        call.target = &target;
+        match create_tree(&mut call, tree, &WriteOptions::default()).await {
+            // Another server of the same store was faster.
+            Err(status) if status.reason == "AlreadyExists" => Ok(()),
+            Err(status) => Err(status),
+            Ok(_) => Ok(()),
+        }
+    }
+}

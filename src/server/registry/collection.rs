@@ -1,0 +1,42 @@
+//! Delete many.
+
+use super::Call;
+use super::delete::delete_object;
+use super::read::page;
+use crate::api::Status;
+use crate::client::{DeleteOptions, ListOptions, ObjectList, Response, Target};
+use crate::server::Answer;
+
+/// Deletes what a list selects, one by one; answers with what was deleted. What somebody else
+/// deleted meanwhile is no failure.
+pub(super) async fn delete_collection(
+    call: &mut Call<'_>,
+    list: &ListOptions,
+    options: &DeleteOptions,
+) -> Result<Answer, Status> {
+    let ObjectList { resource, revision, items, continue_token, remaining } = page(call, list).await?;
+    let mut deleted = Vec::with_capacity(items.len());
+    for item in items {
+        let target = Target {
+            name: Some(item.name().into()),
+            namespace: item.namespace().map(Into::into),
+            ..call.target.clone()
+        };
+        let mut one = Call {
+            server: call.server,
+            identity: call.identity,
+            asked: call.asked.clone(),
+            row: call.row.clone(),
+            target: &target,
+            warnings: Vec::new(),
+        };
+        match delete_object(&mut one, options).await {
+            Ok(gone) => deleted.push(gone.object),
+            Err(status) if status.code == 404 => {}
+            Err(status) => return Err(status),
+        }
+        call.warnings.append(&mut one.warnings);
+    }
+    let list = ObjectList { resource, revision, items: deleted, continue_token, remaining };
+    Ok(Response::List(list).into())
+}

@@ -1,0 +1,267 @@
+//! The verbs, for any row: what each does, step by step, until one commit to the store.
+
+mod checks;
+mod collection;
+mod create;
+mod decode;
+mod delete;
+mod patch;
+mod read;
+mod scale;
+mod update;
+mod watch;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Answer, ApiServer, convert, reviews, subresources};
+use crate::api::{Object, ObjectKey, Resource, Revision, Status, field, status};
+use crate::client::{Identity, Patch, PatchType, Request, Response, Target, WriteOptions};
+use crate::store;
+
+pub(crate) use create::create_tree;
+pub(crate) use decode::{decode, decode_as};
+pub(crate) use delete::{Verdict, delete_object};
+pub(crate) use scale::Paths;
+pub(crate) use update::{Change, Committed, Next, Scope, modify};
+
+/// One request while it is served: who asks, for what, and what to tell them besides.
+pub(crate) struct Call<'a> {
+    pub(crate) server: &'a ApiServer,
+    pub(crate) identity: &'a Identity,
+    /// The row that was asked for.
+    pub(crate) asked: Arc<Resource>,
+    /// The row in whose version objects are stored; mostly the same.
+    pub(crate) row: Arc<Resource>,
+    pub(crate) target: &'a Target,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Serves an authorized request for a resource.
+pub(super) async fn serve(
+    server: &ApiServer,
+    identity: &Identity,
+    request: Request,
+) -> Result<Answer, Status> {
+    let (verb, target) = match &request {
+        Request::Get { target, .. } => ("get", target.clone()),
+        Request::List { target, .. } => ("list", target.clone()),
+        Request::Watch { target, .. } => ("watch", target.clone()),
+        Request::Create { target, .. } => ("create", target.clone()),
+        Request::Update { target, .. } => ("update", target.clone()),
+        Request::Patch { target, .. } => ("patch", target.clone()),
+        Request::Delete { target, .. } => ("delete", target.clone()),
+        Request::DeleteCollection { target, .. } => ("deletecollection", target.clone()),
+        Request::Connect { .. } | Request::Raw(_) => return Err(status::no_such_resource()),
+    };
+    let scheme = server.scheme();
+    let asked = scheme.resource(&target.resource).ok_or_else(status::no_such_resource)?.clone();
+    let row = convert::stored(&scheme, &asked);
+    let mut call = Call { server, identity, asked, row, target: &target, warnings: Vec::new() };
+    call.check_shape(verb)?;
+    let Answer { response, created, .. } = dispatch(&mut call, request).await?;
+    let response = convert::response(&call.row, &call.asked, response)?;
+    Ok(Answer { response, warnings: call.warnings, created })
+}
+
+async fn dispatch(call: &mut Call<'_>, request: Request) -> Result<Answer, Status> {
+    if let Some(subresource) = call.target.subresource.clone() {
+        return subresource_verb(call, &subresource, request).await;
+    }
+    match request {
+        Request::Get { .. } => read::get(call).await.map(object),
+        Request::List { options, .. } => read::list(call, &options).await,
+        Request::Watch { options, .. } => watch::watch(call, options).await,
+        Request::Create { object, options, .. } => {
+            if let Some(review) = reviews::of(&call.row) {
+                return review(call, object).map(created);
+            }
+            if call.row.group.is_empty() && call.row.kind == "Binding" {
+                return subresources::bind(call, object, &options).await;
+            }
+            create::create(call, object, &options).await.map(created)
+        }
+        Request::Update { object: payload, options, .. } => {
+            update::update(call, payload, &options, Scope::Main).await
+        }
+        Request::Patch { patch, options, .. } => patch_verb(call, &patch, &options, Scope::Main).await,
+        Request::Delete { options, .. } => delete::delete(call, &options).await,
+        Request::DeleteCollection { list, options, .. } => {
+            collection::delete_collection(call, &list, &options).await
+        }
+        Request::Connect { .. } | Request::Raw(_) => Err(status::no_such_resource()),
+    }
+}
+
+async fn patch_verb(
+    call: &mut Call<'_>,
+    patch: &Patch,
+    options: &WriteOptions,
+    scope: Scope,
+) -> Result<Answer, Status> {
+    if patch.kind == PatchType::Apply {
+        return Err(status::unsupported_media_type(
+            "server-side apply is not served: send a JSON patch, a merge patch or a strategic merge patch",
+        ));
+    }
+    patch::patch(call, patch, options, scope).await.map(object)
+}
+
+/// What subresources do, by name: the only ones with rules of their own are those that answer with
+/// another kind than the object's.
+async fn subresource_verb(
+    call: &mut Call<'_>,
+    subresource: &str,
+    request: Request,
+) -> Result<Answer, Status> {
+    let declared = call.row.subresource(subresource).ok_or_else(status::no_such_resource)?.clone();
+    let own_kind = declared.kind == call.row.gvk();
+    match (subresource, request) {
+        ("scale", Request::Get { .. }) => scale::get(call).await,
+        ("scale", Request::Update { object, options, .. }) => scale::update(call, object, &options).await,
+        ("scale", Request::Patch { patch, options, .. }) => scale::patch(call, &patch, &options).await,
+        ("binding", Request::Create { object, options, .. }) => {
+            subresources::bind(call, object, &options).await
+        }
+        ("eviction", Request::Create { object, options, .. }) => {
+            subresources::evict(call, object, &options).await
+        }
+        ("token", Request::Create { object, .. }) => subresources::token(call, object).await,
+        ("finalize", Request::Update { object, options, .. }) if own_kind => {
+            update::update(call, object, &options, Scope::Finalize).await
+        }
+        (_, Request::Get { .. }) if own_kind => read::get(call).await.map(object),
+        ("status", Request::Update { object, options, .. }) if own_kind => {
+            update::update(call, object, &options, Scope::Status).await
+        }
+        ("status", Request::Patch { patch, options, .. }) if own_kind => {
+            patch_verb(call, &patch, &options, Scope::Status).await
+        }
+        _ => Err(not_allowed()),
+    }
+}
+
+fn object(object: Object) -> Answer {
+    Response::Object(object).into()
+}
+
+fn created(object: Object) -> Answer {
+    Answer { created: true, ..Response::Object(object).into() }
+}
+
+/// 405, as Kubernetes answers a method that a path does not have.
+pub(crate) fn not_allowed() -> Status {
+    status::failure(
+        405,
+        "MethodNotAllowed",
+        "the server does not allow this method on the requested resource",
+    )
+}
+
+impl<'a> Call<'a> {
+    /// Namespace and name, as far as the target has them.
+    pub(crate) fn key(&self) -> ObjectKey {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        ObjectKey::new(text(&self.target.namespace), text(&self.target.name))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.target.name.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        self.target.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the target names as much as the verb needs, and no more than the row has.
+    fn check_shape(&self, verb: &str) -> Result<(), Status> {
+        let row = &self.row;
+        let namespaced = !self.namespace().is_empty();
+        if self.target.subresource.is_none() && !row.verbs.iter().any(|own| own == verb) {
+            return Err(not_allowed());
+        }
+        if namespaced && !row.namespaced() {
+            // Namespaces are reached below their own name, too: /api/v1/namespaces/x.
+            return Err(status::no_such_resource());
+        }
+        let names_one = !matches!(verb, "list" | "watch" | "deletecollection")
+            && (verb != "create" || self.target.subresource.is_some());
+        if names_one && self.name().is_empty() {
+            return Err(status::bad_request("Name parameter required."));
+        }
+        let needs_namespace = row.namespaced() && !matches!(verb, "list" | "watch");
+        if needs_namespace && !namespaced && !reviews::is_review(row) {
+            return Err(if names_one {
+                status::bad_request("Namespace parameter required.")
+            } else {
+                not_allowed()
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn not_found(&self) -> Status {
+        status::not_found(&self.row.group, &self.row.plural, self.name())
+    }
+
+    pub(crate) fn conflict(&self, why: &str) -> Status {
+        status::conflict(&self.row.group, &self.row.plural, self.name(), why)
+    }
+
+    pub(crate) fn forbidden(&self, name: &str, why: &str) -> Status {
+        status::forbidden(&self.row.group, &self.row.plural, name, why)
+    }
+
+    pub(crate) fn invalid(&self, name: &str, errors: &[field::Error]) -> Status {
+        status::invalid(&self.row.group, &self.row.kind, name, errors)
+    }
+
+    /// The object that this tree is, not stored yet.
+    pub(crate) fn object(&self, tree: Value) -> Result<Object, Status> {
+        Object::from_tree(self.row.clone(), Revision::NONE, tree)
+            .map_err(|error| status::bad_request(error.to_string()))
+    }
+
+    /// The object as it is now.
+    pub(crate) async fn current(&self) -> Result<Option<Object>, Status> {
+        self.server.cached().get(&self.row, &self.key()).await.map_err(|error| store_error(&error))
+    }
+
+    /// Whether the caller is a node's agent, and which.
+    pub(crate) fn node(&self) -> Option<&'a str> {
+        let name = self.identity.user.strip_prefix("system:node:")?;
+        self.identity.in_group("system:nodes").then_some(name)
+    }
+}
+
+/// What a store's failure is to a caller.
+pub(crate) fn store_error(error: &store::Error) -> Status {
+    match error {
+        store::Error::Compacted { .. } => {
+            status::expired("The resourceVersion for the provided list is too old.")
+        }
+        store::Error::FutureRevision { newest } => too_large(Revision::NONE, *newest),
+        store::Error::NoSpace => status::failure(500, "InternalError", "the store has no space left"),
+        store::Error::Unavailable { .. } => status::unavailable(error.to_string()),
+        other => status::internal(other.to_string()),
+    }
+}
+
+/// 504: the revision asked for has not happened.
+pub(crate) fn too_large(asked: Revision, newest: Revision) -> Status {
+    let mut answer = status::timeout(format!("Too large resource version: {asked}, current: {newest}"));
+    answer.details = Some(kube_core::response::StatusDetails {
+        name: String::new(),
+        group: String::new(),
+        kind: String::new(),
+        uid: String::new(),
+        causes: vec![kube_core::response::StatusCause {
+            reason: "ResourceVersionTooLarge".into(),
+            message: "Too large resource version".into(),
+            field: String::new(),
+        }],
+        retry_after_seconds: 1,
+    });
+    answer
+}

@@ -1,0 +1,157 @@
+//! The scale subresource: an `autoscaling/v1` Scale in front of an object's replicas.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::patch::Parsed;
+use super::update::{Scope, check_name, modify, replace};
+use super::{Call, decode};
+use crate::api::selector::LabelSelector;
+use crate::api::{Object, Status, field, status};
+use crate::client::{Patch, Payload, Response, WriteOptions};
+use crate::server::subresources::body_row;
+use crate::server::tree::{at, map_mut, text};
+use crate::server::{Answer, definitions};
+
+/// Where a kind keeps what a Scale shows; dotted paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Paths {
+    pub(crate) spec: String,
+    pub(crate) status: String,
+    pub(crate) selector: Option<String>,
+}
+
+/// Reads the scale of an object.
+pub(super) async fn get(call: &Call<'_>) -> Result<Answer, Status> {
+    let current = call.current().await?.ok_or_else(|| call.not_found())?;
+    let paths = paths(call).await?;
+    shown(&paths, &current)
+}
+
+/// Sets the replicas of an object.
+pub(super) async fn update(
+    call: &mut Call<'_>,
+    payload: Payload,
+    options: &WriteOptions,
+) -> Result<Answer, Status> {
+    let row = body_row("autoscaling", "v1", "Scale", "scales");
+    let scale = decode::decode_as(call, &row, payload, options.field_validation)?;
+    write(call, options, |_| Ok(scale.clone())).await
+}
+
+/// Changes the replicas of an object by a patch of its Scale.
+pub(super) async fn patch(
+    call: &mut Call<'_>,
+    patch: &Patch,
+    options: &WriteOptions,
+) -> Result<Answer, Status> {
+    let row = body_row("autoscaling", "v1", "Scale", "scales");
+    let change = Parsed::of(&row, patch)?;
+    write(call, options, |mut scale| {
+        change.apply(&row, &mut scale)?;
+        Ok(scale)
+    })
+    .await
+}
+
+async fn write(
+    call: &mut Call<'_>,
+    options: &WriteOptions,
+    mut change: impl FnMut(Value) -> Result<Value, Status>,
+) -> Result<Answer, Status> {
+    let paths = paths(call).await?;
+    let object = modify(call, options.dry_run, |call, current| {
+        let scale = change(scale(&paths, current)?)?;
+        check_name(call, &scale)?;
+        let replicas = at(&scale, &["spec", "replicas"]).and_then(Value::as_i64).unwrap_or(0);
+        if replicas < 0 {
+            let path = field::Path::new("spec").child("replicas");
+            let error = field::Error::invalid(&path, replicas, "must be greater than or equal to 0");
+            return Err(status::invalid("autoscaling", "Scale", current.name(), &[error]));
+        }
+        let mut tree = (*current.tree()).clone();
+        set(&mut tree, &paths.spec, replicas.into());
+        // The revision that the Scale names is the object's.
+        let revision = at(&scale, &["metadata", "resourceVersion"]).cloned();
+        if let Some(revision) = revision {
+            map_mut(&mut tree, "metadata").insert("resourceVersion".into(), revision);
+        }
+        if let Some(uid) = at(&scale, &["metadata", "uid"]).cloned() {
+            map_mut(&mut tree, "metadata").insert("uid".into(), uid);
+        }
+        replace(call, tree, current, Scope::Main)
+    })
+    .await?;
+    shown(&paths, &object)
+}
+
+fn shown(paths: &Paths, object: &Object) -> Result<Answer, Status> {
+    let row = Arc::new(body_row("autoscaling", "v1", "Scale", "scales"));
+    let shown = Object::from_tree(row, object.revision(), scale(paths, object)?)
+        .map_err(|error| status::internal(error.to_string()))?;
+    Ok(Response::Object(shown).into())
+}
+
+/// The Scale of an object.
+fn scale(paths: &Paths, object: &Object) -> Result<Value, Status> {
+    let tree = object.tree();
+    let number = |path: &str| find(&tree, path).and_then(Value::as_i64).unwrap_or(0);
+    let mut metadata = json!({"name": object.name(), "uid": object.uid()});
+    if object.revision() != crate::api::Revision::NONE {
+        metadata["resourceVersion"] = object.revision().to_string().into();
+    }
+    if let Some(namespace) = object.namespace() {
+        metadata["namespace"] = namespace.into();
+    }
+    metadata["creationTimestamp"] = text(&tree, &["metadata", "creationTimestamp"]).into();
+    let mut status = json!({"replicas": number(&paths.status)});
+    let selector = paths.selector.as_deref().and_then(|path| find(&tree, path));
+    match selector {
+        Some(Value::String(selector)) => status["selector"] = selector.clone().into(),
+        Some(map) => {
+            let struct_form = serde_json::from_value(map.clone()).ok();
+            if let Ok(selector) = LabelSelector::from_k8s(struct_form.as_ref()) {
+                status["selector"] = selector.to_string().into();
+            }
+        }
+        None => {}
+    }
+    Ok(json!({
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": metadata,
+        "spec": {"replicas": number(&paths.spec)},
+        "status": status,
+    }))
+}
+
+/// Where this row keeps its replicas: as the built-in workloads do, or where its definition says.
+async fn paths(call: &Call<'_>) -> Result<Paths, Status> {
+    if call.row.schema.is_some() {
+        return Ok(Paths {
+            spec: "spec.replicas".into(),
+            status: "status.replicas".into(),
+            selector: Some("spec.selector".into()),
+        });
+    }
+    definitions::scale_paths(call.server, &call.row).await?.ok_or_else(status::no_such_resource)
+}
+
+fn find<'a>(tree: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(tree, |value, field| value.get(field))
+}
+
+fn set(tree: &mut Value, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            if let Some(map) = tree.as_object_mut() {
+                map.insert(path.to_owned(), value);
+            }
+        }
+        Some((first, rest)) => {
+            map_mut(tree, first);
+            set(&mut tree[first], rest, value);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Update, and what every change of an object has in common.
+
+use serde_json::Value;
+
+use super::create::{check_namespace, create_tree, default};
+use super::{Call, checks, decode, store_error};
+use crate::api::{Object, Revision, Status, field, status};
+use crate::client::{Payload, Response, WriteOptions};
+use crate::server::allocate::{Avoid, Claims};
+use crate::server::authorize::refusal;
+use crate::server::tree::{at, copy_field, finalizers, map_mut, metadata_mut, text};
+use crate::server::{Answer, Attributes, Decision, admission, strategy};
+use crate::store::cached;
+
+pub(crate) use crate::store::cached::Change;
+
+/// Which part of an object a write is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All but the status.
+    Main,
+    /// The status.
+    Status,
+    /// `spec.finalizers` of a namespace.
+    Finalize,
+}
+
+/// What becomes of an object.
+pub(crate) enum Next {
+    /// It stays as it is.
+    Keep,
+    /// It becomes this.
+    Put(Box<Object>),
+    /// It goes; this is its last state.
+    Remove(Box<Object>),
+}
+
+/// How a commit of one object and its claims ended.
+pub(crate) enum Committed {
+    /// It happened, at this revision.
+    At(Revision),
+    /// It did not: the object is another by now, or not there.
+    Lost(Option<Object>),
+    /// It did not: somebody else has the claim at this index.
+    Claimed(usize),
+}
+
+/// Replaces an object, or makes it where its kind is made by an update.
+pub(super) async fn update(
+    call: &mut Call<'_>,
+    payload: Payload,
+    options: &WriteOptions,
+    scope: Scope,
+) -> Result<Answer, Status> {
+    let mut tree = decode(call, payload, options.field_validation)?;
+    check_name(call, &tree)?;
+    check_namespace(call, &mut tree)?;
+    if scope == Scope::Main && strategy::of(&call.row).create_on_update && call.current().await?.is_none() {
+        if !matches!(text(&tree, &["metadata", "resourceVersion"]), "" | "0") {
+            return Err(call.conflict(status::OBJECT_MODIFIED));
+        }
+        let attributes = Attributes::on("create", call.target);
+        if let Decision::Deny { reason } = call.server.authorize(call.identity, &attributes) {
+            return Err(refusal(call.identity, &attributes, &reason));
+        }
+        let object = create_tree(call, tree, options).await?;
+        return Ok(Answer { created: true, ..Response::Object(object).into() });
+    }
+    let object =
+        modify(call, options.dry_run, |call, current| replace(call, tree.clone(), current, scope)).await?;
+    Ok(Response::Object(object).into())
+}
+
+/// Reads an object, decides what becomes of it and commits that, again and again until nobody
+/// else was faster.
+///
+/// A decision that insists on a revision (by its `resourceVersion`) fails of itself once the object
+/// is another; all others win in the end, since each loss is somebody else's progress.
+pub(crate) async fn modify<F>(call: &mut Call<'_>, dry_run: bool, mut decide: F) -> Result<Object, Status>
+where
+    F: FnMut(&mut Call<'_>, &Object) -> Result<Next, Status>,
+{
+    let mut avoid = Avoid::default();
+    loop {
+        let Some(current) = call.current().await? else { return Err(call.not_found()) };
+        admission::modify(call, &current)?;
+        let (object, claims, removed) = match decide(call, &current)? {
+            Next::Keep => return Ok(current),
+            Next::Put(object) => {
+                let (object, claims) = Claims::of(call, Some(&current), *object, &avoid).await?;
+                (object, claims, false)
+            }
+            Next::Remove(object) => (*object, Claims::release(call, &current).await?, true),
+        };
+        if dry_run {
+            return Ok(object.at(current.revision()));
+        }
+        let from = current.revision();
+        let change = if removed {
+            Change::Delete { object: current.clone(), from }
+        } else {
+            Change::Update { object: object.clone(), from }
+        };
+        match call.server.commit(change, &claims).await? {
+            Committed::At(revision) => {
+                let object = object.at(revision);
+                call.server.stored(Some(&object), (!removed).then_some(&object));
+                return Ok(object);
+            }
+            Committed::Lost(_) => {}
+            Committed::Claimed(index) => claims.lost(call, object.name(), index, &mut avoid)?,
+        }
+    }
+}
+
+/// What becomes of an object that is to be `new`.
+pub(crate) fn replace(
+    call: &mut Call<'_>,
+    mut new: Value,
+    current: &Object,
+    scope: Scope,
+) -> Result<Next, Status> {
+    let old = current.tree();
+    check_revision(call, &new, current)?;
+    check_uid(call, &new, current)?;
+    default(call, &mut new)?;
+    keep_metadata(&mut new, &old);
+    let rules = strategy::of(&call.row);
+    let mut new = match scope {
+        Scope::Main => {
+            if rules.keeps_status(&call.row) {
+                keep_status(&mut new, &old);
+            }
+            (rules.update)(&strategy::Context::of(call), &mut new, &old);
+            new
+        }
+        Scope::Status => status_only(rules, &call.row, new, &old),
+        Scope::Finalize => {
+            let mut kept = (*old).clone();
+            copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "finalizers");
+            kept
+        }
+    };
+    if scope == Scope::Main && rules.tracks_generation() && rules.is_new_generation(&call.row, &new, &old) {
+        let next = current.generation() + 1;
+        metadata_mut(&mut new).insert("generation".into(), next.into());
+    }
+    let next = call.object(new)?;
+    if next.body() == current.body() {
+        return Ok(if is_finished(&old, &old) { Next::Remove(Box::new(next)) } else { Next::Keep });
+    }
+    let mut errors = match scope {
+        Scope::Main => checks::update(&next, current),
+        Scope::Status | Scope::Finalize => checks::update_status(&next, current),
+    };
+    let tree = next.tree();
+    errors.extend(no_new_finalizers(&tree, &old));
+    if !errors.is_empty() {
+        return Err(call.invalid(current.name(), &errors));
+    }
+    Ok(if is_finished(&tree, &old) { Next::Remove(Box::new(next)) } else { Next::Put(Box::new(next)) })
+}
+
+/// Whether a deleting object has nothing left to wait for.
+fn is_finished(new: &Value, old: &Value) -> bool {
+    at(old, &["metadata", "deletionTimestamp"]).is_some()
+        && at(old, &["metadata", "deletionGracePeriodSeconds"]).is_none_or(|grace| grace.as_i64() == Some(0))
+        && finalizers(new).is_empty()
+        && !(text(new, &["kind"]) == "Namespace"
+            && text(new, &["apiVersion"]) == "v1"
+            && at(new, &["spec", "finalizers"])
+                .and_then(Value::as_array)
+                .is_some_and(|list| !list.is_empty()))
+}
+
+fn check_revision(call: &Call<'_>, new: &Value, current: &Object) -> Result<(), Status> {
+    match text(new, &["metadata", "resourceVersion"]) {
+        "" | "0" if strategy::of(&call.row).unconditional_update => Ok(()),
+        "" | "0" => {
+            let path = field::Path::new("metadata").child("resourceVersion");
+            let mut error = field::Error::invalid(&path, 0, "must be specified for an update");
+            error.value = Value::String("0x0".into());
+            Err(call.invalid(current.name(), &[error]))
+        }
+        said => match said.parse::<Revision>() {
+            Ok(revision) if revision == current.revision() => Ok(()),
+            Ok(_) => Err(call.conflict(status::OBJECT_MODIFIED)),
+            Err(_) => {
+                let path = field::Path::new("metadata").child("resourceVersion");
+                Err(call.invalid(current.name(), &[field::Error::invalid(&path, said, "must be a number")]))
+            }
+        },
+    }
+}
+
+fn check_uid(call: &Call<'_>, new: &Value, current: &Object) -> Result<(), Status> {
+    let said = text(new, &["metadata", "uid"]);
+    if said.is_empty() || said == current.uid() {
+        return Ok(());
+    }
+    Err(call.conflict(&format!(
+        "Precondition failed: UID in precondition: {said}, UID in object meta: {}",
+        current.uid()
+    )))
+}
+
+/// The object's name must be the target's.
+pub(super) fn check_name(call: &Call<'_>, tree: &Value) -> Result<(), Status> {
+    let (said, expected) = (text(tree, &["metadata", "name"]), call.name());
+    if said == expected {
+        return Ok(());
+    }
+    Err(status::bad_request(format!(
+        "the name of the object ({said}) does not match the name on the URL ({expected})"
+    )))
+}
+
+/// What an update cannot change, whoever sends it.
+fn keep_metadata(new: &mut Value, old: &Value) {
+    let metadata = metadata_mut(new);
+    let kept = old["metadata"].as_object();
+    for field in ["uid", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    {
+        copy_field(metadata, kept, field);
+    }
+    for field in ["managedFields", "selfLink"] {
+        metadata.remove(field);
+    }
+}
+
+fn keep_status(new: &mut Value, old: &Value) {
+    if let Some(new) = new.as_object_mut() {
+        copy_field(new, old.as_object(), "status");
+    }
+}
+
+/// The old object with the new status, and with what else the kind lets a status update change.
+fn status_only(rules: &strategy::Strategy, row: &crate::api::Resource, new: Value, old: &Value) -> Value {
+    let mut kept = old.clone();
+    if let Some(kept) = kept.as_object_mut() {
+        copy_field(kept, new.as_object(), "status");
+    }
+    if rules.status_writes_metadata(row) {
+        let fresh = new["metadata"].as_object();
+        for field in ["labels", "annotations", "finalizers"] {
+            copy_field(metadata_mut(&mut kept), fresh, field);
+        }
+    }
+    (rules.update_status)(&mut kept, old);
+    kept
+}
+
+/// While an object is deleted, finalizers only go.
+fn no_new_finalizers(new: &Value, old: &Value) -> Option<field::Error> {
+    at(old, &["metadata", "deletionTimestamp"])?;
+    let before = finalizers(old);
+    let added: Vec<_> = finalizers(new).into_iter().filter(|name| !before.contains(name)).collect();
+    let path = field::Path::new("metadata").child("finalizers");
+    let shown = added.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    (!added.is_empty()).then(|| {
+        field::Error::forbidden(
+            &path,
+            format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{shown}}}"
+            ),
+        )
+    })
+}
+
+impl super::super::ApiServer {
+    /// Commits a change and the claims that go with it, in one step.
+    pub(crate) async fn commit(&self, change: Change, claims: &Claims) -> Result<Committed, Status> {
+        let changes = std::iter::once(change).chain(claims.changes()).collect();
+        match self.cached().commit(changes).await.map_err(|error| store_error(&error))? {
+            cached::Outcome::Committed(revision) => Ok(Committed::At(revision)),
+            cached::Outcome::Conflict { index: 0, current } => Ok(Committed::Lost(current)),
+            cached::Outcome::Conflict { index, .. } => Ok(Committed::Claimed(index - 1)),
+        }
+    }
+}

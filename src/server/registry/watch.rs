@@ -1,0 +1,131 @@
+//! Watch.
+
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _, stream};
+
+use super::read::{check_fields, invalid_options};
+use super::{Call, store_error, too_large};
+use crate::api::{Revision, Status, field, status};
+use crate::client::{self, ResourceVersionMatch, Response, WatchEvent, WatchOptions};
+use crate::env::{Clock, Tasks};
+use crate::server::Answer;
+use crate::store;
+use crate::store::cached::{ObjectEvent, ObjectWatch, WatchQuery};
+
+/// A watch that says nothing of its length ends after this, plus up to as much again.
+///
+/// Source: `--min-request-timeout` of kube-apiserver (1.36).
+const SHORTEST: Duration = Duration::from_secs(1800);
+
+/// Follows many objects.
+pub(super) async fn watch(call: &Call<'_>, options: WatchOptions) -> Result<Answer, Status> {
+    check(&options)?;
+    check_fields(call, &options.fields)?;
+    let from = options.resource_version.filter(|revision| *revision != Revision::NONE);
+    // Without sendInitialEvents, a watch from nothing or from 0 still begins with all that exists.
+    let initial = options.send_initial_events.unwrap_or(from.is_none());
+    let mut fields = options.fields.clone();
+    if let Some(name) = &call.target.name {
+        fields = fields.and("metadata.name", name);
+    }
+    let query = WatchQuery {
+        namespace: call.target.namespace.clone(),
+        labels: options.labels.clone(),
+        fields,
+        from,
+        initial,
+        bookmarks: options.bookmarks,
+    };
+    let watch = match call.server.cached().watch(&call.row, &query).await {
+        Ok(watch) => watch,
+        Err(store::Error::Compacted { oldest }) => {
+            return Err(expired(from.unwrap_or_default(), oldest));
+        }
+        Err(store::Error::FutureRevision { newest }) => {
+            return Err(too_large(from.unwrap_or_default(), newest));
+        }
+        Err(error) => return Err(store_error(&error)),
+    };
+    let env = call.server.env();
+    let length = options.timeout.unwrap_or_else(|| call.server.watch_jitter(SHORTEST));
+    let tell_end = options.send_initial_events == Some(true) && options.bookmarks;
+    let events = events(watch, options.bookmarks, tell_end);
+    Ok(Response::Watch(Box::pin(limit(events, length, env.clock.clone(), env.tasks.clone()))).into())
+}
+
+/// The events of a watch as a client sees them.
+fn events(
+    watch: ObjectWatch,
+    bookmarks: bool,
+    tell_end: bool,
+) -> impl Stream<Item = Result<WatchEvent, client::Error>> + Send {
+    watch.filter_map(move |event| {
+        let event = match event {
+            Ok(ObjectEvent::Added(object)) => Some(Ok(WatchEvent::Added(object))),
+            Ok(ObjectEvent::Modified(object)) => Some(Ok(WatchEvent::Modified(object))),
+            Ok(ObjectEvent::Deleted(object)) => Some(Ok(WatchEvent::Deleted(object))),
+            Ok(ObjectEvent::Bookmark { initial_end: true, .. }) if !tell_end => None,
+            Ok(ObjectEvent::Bookmark { revision, initial_end }) => {
+                bookmarks.then_some(Ok(WatchEvent::Bookmark { revision, initial_events_end: initial_end }))
+            }
+            Err(store::Error::Compacted { .. }) => {
+                Some(Err(status::expired("The resourceVersion for the provided watch is too old.").into()))
+            }
+            Err(error) => Some(Err(store_error(&error).into())),
+        };
+        std::future::ready(event)
+    })
+}
+
+/// Ends a stream after a time, or when the server ends.
+fn limit<S>(events: S, length: Duration, clock: Clock, tasks: Tasks) -> impl Stream<Item = S::Item> + Send
+where
+    S: Stream + Send + 'static,
+    S::Item: Send,
+{
+    let end = Box::pin(async move {
+        crate::select! {
+            () = tasks.cancelled() => {}
+            () = clock.sleep(length) => {}
+        }
+    });
+    let state = (Box::pin(events), end);
+    stream::unfold(state, |(mut events, mut end)| async move {
+        crate::select! {
+            () = &mut end => None,
+            event = events.next() => Some((event?, (events, end))),
+        }
+    })
+}
+
+fn expired(from: Revision, oldest: Revision) -> Status {
+    status::expired(format!("too old resource version: {from} ({oldest})"))
+}
+
+/// 422 where options contradict each other.
+///
+/// Source: `validateWatchOptions` of `k8s.io/apimachinery/pkg/apis/meta/internalversion` (1.36).
+fn check(options: &WatchOptions) -> Result<(), Status> {
+    let path = field::Path::new("resourceVersionMatch");
+    let mut errors = Vec::new();
+    let matching = options.resource_version_match;
+    if options.send_initial_events.is_some() && matching != Some(ResourceVersionMatch::NotOlderThan) {
+        errors.push(field::Error::forbidden(
+            &path,
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        ));
+    }
+    if let Some(matching) = matching {
+        if options.send_initial_events.is_none() {
+            errors.push(field::Error::forbidden(
+                &path,
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            ));
+        }
+        if matching != ResourceVersionMatch::NotOlderThan {
+            errors.push(field::Error::not_supported(&path, "Exact", &["NotOlderThan"]));
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(invalid_options(&errors)) }
+}

@@ -1,0 +1,140 @@
+//! Reviews: questions to the authorizer in the form of objects that are never stored.
+
+use serde_json::{Value, json};
+
+use super::registry::{Call, decode};
+use super::tree::{at, map_mut, text, texts};
+use super::{Attributes, Decision, Rule};
+use crate::api::{Object, Resource, Status, status};
+use crate::client::{Identity, Payload};
+
+type Review = fn(&mut Call<'_>, Payload) -> Result<Object, Status>;
+
+/// What answers a row's objects, if the row is a review.
+pub(crate) fn of(row: &Resource) -> Option<Review> {
+    match (&*row.group, &*row.kind) {
+        ("authorization.k8s.io", "SelfSubjectAccessReview") => Some(self_access),
+        ("authorization.k8s.io", "SubjectAccessReview" | "LocalSubjectAccessReview") => Some(access),
+        ("authorization.k8s.io", "SelfSubjectRulesReview") => Some(rules),
+        ("authentication.k8s.io", "SelfSubjectReview") => Some(self_review),
+        ("authentication.k8s.io", "TokenReview") => Some(token),
+        _ => None,
+    }
+}
+
+/// Whether the row is a review that belongs to no namespace.
+pub(crate) fn is_review(row: &Resource) -> bool {
+    of(row).is_some()
+}
+
+fn self_access(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
+    let mut tree = decode(call, payload, None)?;
+    let identity = call.identity.clone();
+    decided(call, &mut tree, &identity)?;
+    call.object(tree)
+}
+
+fn access(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
+    let mut tree = decode(call, payload, None)?;
+    let texts_of = |path: &[&str]| texts(&tree, path).into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let identity = Identity {
+        user: text(&tree, &["spec", "user"]).to_owned(),
+        uid: text(&tree, &["spec", "uid"]).to_owned(),
+        groups: texts_of(&["spec", "groups"]),
+        ..Identity::default()
+    };
+    decided(call, &mut tree, &identity)?;
+    call.object(tree)
+}
+
+fn decided(call: &Call<'_>, tree: &mut Value, identity: &Identity) -> Result<(), Status> {
+    let attributes = asked(tree).ok_or_else(|| {
+        status::bad_request("exactly one of nonResourceAttributes or resourceAttributes must be specified")
+    })?;
+    let answer = match call.server.authorize(identity, &attributes) {
+        Decision::Allow => json!({"allowed": true}),
+        Decision::Deny { reason } if reason.is_empty() => json!({"allowed": false}),
+        Decision::Deny { reason } => json!({"allowed": false, "reason": reason}),
+    };
+    tree["status"] = answer;
+    Ok(())
+}
+
+fn asked(tree: &Value) -> Option<Attributes> {
+    let (resource, path) =
+        (at(tree, &["spec", "resourceAttributes"]), at(tree, &["spec", "nonResourceAttributes"]));
+    match (resource, path) {
+        (Some(resource), None) => {
+            let field = |name: &str| text(resource, &[name]).to_owned();
+            Some(Attributes {
+                verb: field("verb"),
+                group: field("group"),
+                version: field("version"),
+                resource: field("resource"),
+                subresource: field("subresource"),
+                namespace: field("namespace"),
+                name: field("name"),
+                path: None,
+            })
+        }
+        (None, Some(path)) => Some(Attributes::path(text(path, &["verb"]), text(path, &["path"]))),
+        _ => None,
+    }
+}
+
+fn rules(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
+    let mut tree = decode(call, payload, None)?;
+    let namespace = text(&tree, &["spec", "namespace"]).to_owned();
+    if namespace.is_empty() {
+        return Err(status::bad_request("no namespace on request"));
+    }
+    let rules = call.server.authorizer().rules(call.identity, &namespace);
+    let resources: Vec<Value> =
+        rules.iter().filter(|rule| rule.paths.is_empty()).map(resource_rule).collect();
+    let paths: Vec<Value> = rules
+        .iter()
+        .filter(|rule| !rule.paths.is_empty())
+        .map(|rule| json!({"verbs": rule.verbs, "nonResourceURLs": rule.paths}))
+        .collect();
+    tree["status"] = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false});
+    call.object(tree)
+}
+
+fn resource_rule(rule: &Rule) -> Value {
+    let mut shown = json!({"verbs": rule.verbs, "apiGroups": rule.groups, "resources": rule.resources});
+    if !rule.names.is_empty() {
+        shown["resourceNames"] = json!(rule.names);
+    }
+    shown
+}
+
+fn self_review(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
+    let mut tree = decode(call, payload, None)?;
+    let now = call.server.env().clock.now_seconds().to_string();
+    tree["metadata"] = json!({"creationTimestamp": now});
+    tree["status"] = json!({"userInfo": user_info(call.identity)});
+    call.object(tree)
+}
+
+fn token(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
+    let mut tree = decode(call, payload, None)?;
+    let found = call.server.authenticate_token(text(&tree, &["spec", "token"]));
+    let answer = match found {
+        Some(identity) => json!({"authenticated": true, "user": user_info(&identity)}),
+        None => json!({"authenticated": false}),
+    };
+    map_mut(&mut tree, "status");
+    tree["status"] = answer;
+    call.object(tree)
+}
+
+fn user_info(identity: &Identity) -> Value {
+    let mut info = json!({"username": identity.user, "groups": identity.groups});
+    if !identity.uid.is_empty() {
+        info["uid"] = identity.uid.clone().into();
+    }
+    if !identity.extra.is_empty() {
+        info["extra"] = json!(identity.extra);
+    }
+    info
+}

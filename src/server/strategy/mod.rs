@@ -1,0 +1,180 @@
+//! What a kind does on a write, beyond what its row says: a table, keyed by group and kind.
+//!
+//! Everything that kinds have in common is in `registry`. An entry here is data and a few pure
+//! functions of trees; kinds without an entry, custom ones among them, follow [`DEFAULT`].
+
+mod crd;
+mod namespace;
+mod node;
+mod pod;
+pub(crate) mod service;
+mod workload;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::registry::{Call, Verdict};
+use crate::api::{Resource, Scheme};
+use crate::server::tree::at;
+
+/// What a kind does on a write.
+pub(crate) struct Strategy {
+    /// An update of an object that is not there makes it.
+    pub(crate) create_on_update: bool,
+    /// An update may say no `resourceVersion`.
+    pub(crate) unconditional_update: bool,
+    /// A deletion answers with the object, not with a `Status`.
+    pub(crate) answers_deleted: bool,
+    /// When `metadata.generation` counts.
+    pub(crate) generation: Generation,
+    /// Fills in and takes away on creation.
+    create: fn(&Context<'_>, &mut Value),
+    /// The same on an update; the second tree is the object as it was.
+    pub(crate) update: fn(&Context<'_>, &mut Value, &Value),
+    /// The same on an update of the status.
+    pub(crate) update_status: fn(&mut Value, &Value),
+    /// How long an object is given when it is deleted, of what was asked for; none where the kind
+    /// knows no grace.
+    pub(crate) grace: fn(&Value, Option<i64>) -> Option<i64>,
+    /// Decides a deletion in a way of its own.
+    pub(crate) delete: Option<fn(&Value, Timestamp) -> Verdict>,
+}
+
+/// When `metadata.generation` counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Generation {
+    /// It is not kept.
+    Never,
+    /// When the specification changes.
+    Spec,
+    /// When the specification or an annotation changes.
+    SpecAndAnnotations,
+    /// When anything but metadata and, where that is a subresource, the status changes.
+    Content,
+}
+
+/// What a strategy may look at.
+pub(crate) struct Context<'a> {
+    pub(crate) row: &'a Resource,
+    pub(crate) scheme: std::sync::Arc<Scheme>,
+    pub(crate) now: Timestamp,
+}
+
+const DEFAULT: Strategy = Strategy {
+    create_on_update: false,
+    unconditional_update: true,
+    answers_deleted: false,
+    generation: Generation::Never,
+    create: |_, _| {},
+    update: |_, _, _| {},
+    update_status: |_, _| {},
+    grace: |_, _| None,
+    delete: None,
+};
+
+const CUSTOM: Strategy = Strategy {
+    unconditional_update: false,
+    generation: Generation::Content,
+    answers_deleted: false,
+    ..DEFAULT
+};
+
+const MADE_BY_UPDATE: Strategy = Strategy { create_on_update: true, ..DEFAULT };
+
+const COUNTED: Strategy = Strategy { generation: Generation::Spec, ..DEFAULT };
+
+const CONTENT_COUNTED: Strategy = Strategy { generation: Generation::Content, ..DEFAULT };
+
+const LEASE: Strategy = Strategy { create_on_update: true, unconditional_update: false, ..DEFAULT };
+
+const KEPT_IN_ANSWER: Strategy = Strategy { answers_deleted: true, ..DEFAULT };
+
+const DISRUPTION_BUDGET: Strategy = Strategy { unconditional_update: false, ..COUNTED };
+
+/// The strategy of a row.
+pub(crate) fn of(row: &Resource) -> &'static Strategy {
+    match (&*row.group, &*row.kind) {
+        ("", "Pod") => &pod::POD,
+        ("", "Service") => &service::SERVICE,
+        ("", "Namespace") => &namespace::NAMESPACE,
+        ("", "Node") => &node::NODE,
+        ("", "Event" | "Endpoints" | "LimitRange") | ("events.k8s.io", "Event") => &MADE_BY_UPDATE,
+        ("rbac.authorization.k8s.io", _) => &MADE_BY_UPDATE,
+        (
+            "",
+            "ServiceAccount" | "ResourceQuota" | "PersistentVolume" | "PersistentVolumeClaim" | "PodTemplate",
+        )
+        | ("storage.k8s.io", "StorageClass") => &KEPT_IN_ANSWER,
+        ("apps", "Deployment") => &workload::DEPLOYMENT,
+        ("apps", _) | ("batch", _) | ("autoscaling", _) | ("networking.k8s.io", _) => &COUNTED,
+        ("", "ReplicationController") => &COUNTED,
+        ("discovery.k8s.io", "EndpointSlice") | ("admissionregistration.k8s.io", _) => &CONTENT_COUNTED,
+        ("policy", "PodDisruptionBudget") => &DISRUPTION_BUDGET,
+        ("coordination.k8s.io", "Lease") => &LEASE,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => &crd::DEFINITION,
+        _ if row.schema.is_none() => &CUSTOM,
+        _ => &DEFAULT,
+    }
+}
+
+impl Strategy {
+    /// Prepares a new object: no status but what the kind begins with.
+    pub(crate) fn create(&self, context: &Context<'_>, tree: &mut Value) {
+        if self.keeps_status(context.row)
+            && !std::ptr::eq(self, &node::NODE)
+            && let Some(root) = tree.as_object_mut()
+        {
+            root.remove("status");
+            if context.row.schema.is_some() {
+                root.insert("status".into(), Value::Object(Map::new()));
+            }
+        }
+        (self.create)(context, tree);
+    }
+
+    /// Whether the status is a subresource, so that other writes leave it alone.
+    pub(crate) fn keeps_status(&self, row: &Resource) -> bool {
+        row.subresource("status").is_some()
+    }
+
+    /// Whether an update of the status may change labels, annotations and finalizers.
+    pub(crate) fn status_writes_metadata(&self, row: &Resource) -> bool {
+        row.schema.is_some()
+    }
+
+    /// Whether `metadata.generation` is kept.
+    pub(crate) fn tracks_generation(&self) -> bool {
+        self.generation != Generation::Never
+    }
+
+    /// Whether an update makes another generation.
+    pub(crate) fn is_new_generation(&self, row: &Resource, new: &Value, old: &Value) -> bool {
+        let differs = |path: &[&str]| at(new, path) != at(old, path);
+        match self.generation {
+            Generation::Never => false,
+            Generation::Spec => differs(&["spec"]),
+            Generation::SpecAndAnnotations => differs(&["spec"]) || differs(&["metadata", "annotations"]),
+            Generation::Content => {
+                let status_apart = self.keeps_status(row);
+                let content = |tree: &Value| -> Map<String, Value> {
+                    tree.as_object()
+                        .into_iter()
+                        .flatten()
+                        .filter(|(field, _)| {
+                            !matches!(field.as_str(), "metadata" | "apiVersion" | "kind")
+                                && !(status_apart && field.as_str() == "status")
+                        })
+                        .map(|(field, value)| (field.clone(), value.clone()))
+                        .collect()
+                };
+                content(new) != content(old)
+            }
+        }
+    }
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn of(call: &'a Call<'_>) -> Self {
+        Self { row: &call.row, scheme: call.server.scheme(), now: call.server.env().clock.now_seconds() }
+    }
+}

@@ -1,0 +1,5 @@
+//! Nodes: an agent that registers says its status at once.
+
+use super::{DEFAULT, Strategy};
+
+pub(super) const NODE: Strategy = Strategy { ..DEFAULT };
