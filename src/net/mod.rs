@@ -8,6 +8,7 @@ pub mod ipam;
 pub mod loopback;
 #[cfg(any(feature = "process", feature = "sim"))]
 mod pool;
+pub mod proxy;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
