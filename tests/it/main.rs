@@ -2,5 +2,6 @@
 #![allow(missing_docs, reason = "tests are read as stories, not as API documentation")]
 
 mod layers;
+mod runtime;
 mod server_kit;
 mod server_write;

@@ -123,7 +123,9 @@ impl Port {
             (rule, order)
         };
         for endpoint in order {
-            let Some(_attempt) = shared.rotation.attempt(endpoint, || self.rule().endpoints.contains(&endpoint)) else {
+            let Some(_attempt) =
+                shared.rotation.attempt(endpoint, || self.rule().endpoints.contains(&endpoint))
+            else {
                 // It has left while others were tried.
                 continue;
             };

@@ -39,7 +39,11 @@ struct Owned {
 }
 
 impl Ports {
-    pub(super) fn new(shared: Shared, chance: Stream, failures: mpsc::UnboundedSender<BindFailure>) -> Arc<Self> {
+    pub(super) fn new(
+        shared: Shared,
+        chance: Stream,
+        failures: mpsc::UnboundedSender<BindFailure>,
+    ) -> Arc<Self> {
         Arc::new(Self { shared, chance, failures, owned: Mutex::default() })
     }
 
@@ -87,8 +91,14 @@ impl Ports {
             self.shared.env.clock.sleep(pause).await;
             pause = (pause * 2).min(RETRY.1);
             let owned = self.owned();
-            let Some(entry) = owned.get(&address).filter(|entry| Arc::ptr_eq(&entry.port, &port)) else { return };
-            let Err(error) = port.bind(address, &self.shared) else { return };
+            let Some(entry) = owned.get(&address).filter(|entry| Arc::ptr_eq(&entry.port, &port)) else {
+                return;
+            };
+            let Err(error) = port.bind(address, &self.shared) else {
+                drop(owned);
+                self.shared.rotation.moved();
+                return;
+            };
             if !told {
                 told = true;
                 let (service, port) = (entry.service.clone(), port.rule().port.clone());
@@ -107,6 +117,11 @@ impl Ports {
     /// Whether a rule sends connections to an address.
     pub(super) fn names(&self, address: IpAddr) -> bool {
         let owned = self.owned();
-        owned.values().any(|entry| entry.port.rule().endpoints.iter().any(|endpoint| endpoint.ip() == address))
+        owned
+            .values()
+            .any(|entry| entry.port.rule().endpoints.iter().any(|endpoint| endpoint.ip() == address))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
@@ -35,17 +35,22 @@ impl Rotation {
         stands().then_some(attempt)
     }
 
-    /// Rules have changed.
+    /// Rules or listeners have changed.
     pub(super) fn moved(&self) {
         self.changed.notify_waiters();
     }
 
     /// Waits until no rule names an address, as `named` tells, and nobody is on the way to it.
-    pub(super) async fn left(self: &Arc<Self>, address: IpAddr, named: impl Fn() -> bool) {
+    pub(super) async fn left(&self, address: IpAddr, named: impl Fn() -> bool) {
+        self.until(|| !named() && !self.attempts().contains_key(&address)).await;
+    }
+
+    /// Waits until something holds that rules, listeners or attempts decide. Cancel safe.
+    pub(super) async fn until(&self, holds: impl Fn() -> bool) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
-            if !named() && !self.attempts().contains_key(&address) {
+            if holds() {
                 return;
             }
             changed.await;
@@ -64,5 +69,31 @@ impl Drop for Attempt<'_> {
         }
         drop(attempts);
         self.rotation.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::net::Ipv4Addr;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn an_address_has_left_when_no_rule_names_it_and_nobody_is_on_the_way() {
+        let endpoint = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
+        let (rotation, named) = (Rotation::default(), Cell::new(true));
+        let attempt = rotation.attempt(endpoint, || true);
+        assert!(attempt.is_some());
+        let mut left = Box::pin(rotation.left(endpoint.ip(), || named.get()));
+        assert!(left.as_mut().now_or_never().is_none());
+        named.set(false);
+        rotation.moved();
+        assert!(left.as_mut().now_or_never().is_none(), "somebody is still on the way");
+        assert!(rotation.attempt(endpoint, || false).is_none(), "who finds it gone does not set out");
+        drop(attempt);
+        assert!(left.now_or_never().is_some());
     }
 }

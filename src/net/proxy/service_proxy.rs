@@ -143,12 +143,26 @@ impl ServiceProxy {
         self.0.rotation.left(address, || self.0.ports.names(address)).await;
     }
 
+    /// Waits until this address is listened on and a rule sends its connections somewhere. Cancel
+    /// safe.
+    pub async fn answers(&self, address: SocketAddr) {
+        let ports = &self.0.ports;
+        let answers = |(own, bound, rule): &(SocketAddr, bool, Arc<table::Rule>)| {
+            *own == address && *bound && !rule.endpoints.is_empty()
+        };
+        self.0.rotation.until(|| ports.list().iter().any(answers)).await;
+    }
+
     /// Every address that is answered, or should be.
     #[must_use]
     pub fn ports(&self) -> Vec<ServicePortStatus> {
         let ports = self.0.ports.list().into_iter();
         ports
-            .map(|(address, bound, rule)| ServicePortStatus { address, bound, endpoints: rule.endpoints.clone() })
+            .map(|(address, bound, rule)| ServicePortStatus {
+                address,
+                bound,
+                endpoints: rule.endpoints.clone(),
+            })
             .collect()
     }
 
@@ -178,7 +192,10 @@ impl Proxy {
                 let before = old.as_deref().and_then(service_of);
                 let after = service_of(new);
                 // A slice may be given to another service.
-                before.iter().filter(|before| Some(*before) != after.as_ref()).for_each(|key| self.apply(key));
+                before
+                    .iter()
+                    .filter(|before| Some(*before) != after.as_ref())
+                    .for_each(|key| self.apply(key));
                 after.iter().for_each(|key| self.apply(key));
             }
             Change::Deleted { old, .. } => service_of(old).iter().for_each(|key| self.apply(key)),

@@ -44,7 +44,11 @@ pub struct Place {
 
 /// The rules of one service, by the address that clients connect to. Only TCP.
 #[must_use]
-pub fn rules(service: &Service, slices: &[impl AsRef<EndpointSlice>], place: &Place) -> BTreeMap<SocketAddr, Rule> {
+pub fn rules(
+    service: &Service,
+    slices: &[impl AsRef<EndpointSlice>],
+    place: &Place,
+) -> BTreeMap<SocketAddr, Rule> {
     let mut rules = BTreeMap::new();
     let Some(spec) = service.spec.as_ref().filter(|_| is_ours(service)) else { return rules };
     let affinity = affinity(spec);
@@ -95,7 +99,12 @@ fn cluster_addresses(spec: &ServiceSpec) -> BTreeSet<IpAddr> {
     if spec.type_.as_deref() == Some("ExternalName") {
         return BTreeSet::new();
     }
-    spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip).filter_map(|address| address.parse().ok()).collect()
+    spec.cluster_ips
+        .iter()
+        .flatten()
+        .chain(&spec.cluster_ip)
+        .filter_map(|address| address.parse().ok())
+        .collect()
 }
 
 /// How an endpoint is, and on which node.
@@ -110,7 +119,8 @@ fn condition(endpoint: &Endpoint) -> Condition {
     let conditions = endpoint.conditions.clone().unwrap_or_default();
     Condition {
         ready: conditions.ready.unwrap_or(true),
-        serving_and_terminating: conditions.serving.unwrap_or(true) && conditions.terminating.unwrap_or(false),
+        serving_and_terminating: conditions.serving.unwrap_or(true)
+            && conditions.terminating.unwrap_or(false),
         node: endpoint.node_name.clone(),
     }
 }
@@ -123,7 +133,9 @@ fn endpoints_of(port: &ServicePort, slices: &[impl AsRef<EndpointSlice>]) -> BTr
     for slice in slices.iter().map(AsRef::as_ref) {
         let ports = slice.ports.iter().flatten();
         let numbers = ports
-            .filter(|port| port.name.as_deref().unwrap_or_default() == name && is_tcp(port.protocol.as_deref()))
+            .filter(|port| {
+                port.name.as_deref().unwrap_or_default() == name && is_tcp(port.protocol.as_deref())
+            })
             .filter_map(|port| u16::try_from(port.port?).ok());
         for number in numbers {
             for endpoint in slice.endpoints.iter().flatten() {
@@ -145,10 +157,15 @@ fn endpoints_of(port: &ServicePort, slices: &[impl AsRef<EndpointSlice>]) -> BTr
 
 /// Where connections to an address of this family go; only to a node's own endpoints where one is
 /// named.
-fn usable(endpoints: &BTreeMap<SocketAddr, Condition>, family: &IpAddr, node: Option<&str>) -> Vec<SocketAddr> {
+fn usable(
+    endpoints: &BTreeMap<SocketAddr, Condition>,
+    family: &IpAddr,
+    node: Option<&str>,
+) -> Vec<SocketAddr> {
     let those = |wanted: fn(&Condition) -> bool| -> Vec<_> {
         let reachable = endpoints.iter().filter(|(address, condition)| {
-            address.is_ipv4() == family.is_ipv4() && node.is_none_or(|node| condition.node.as_deref() == Some(node))
+            address.is_ipv4() == family.is_ipv4()
+                && node.is_none_or(|node| condition.node.as_deref() == Some(node))
         });
         reachable.filter(|(_, condition)| wanted(condition)).map(|(address, _)| *address).collect()
     };
@@ -193,7 +210,8 @@ mod tests {
 
     /// Where connections to an address go.
     fn goes(rules: &BTreeMap<SocketAddr, Rule>, address: &str) -> Vec<String> {
-        let rule = rules.get(&address.parse().unwrap()).unwrap_or_else(|| panic!("no {address} in {rules:?}"));
+        let rule =
+            rules.get(&address.parse().unwrap()).unwrap_or_else(|| panic!("no {address} in {rules:?}"));
         rule.endpoints.iter().map(ToString::to_string).collect()
     }
 
@@ -230,7 +248,9 @@ mod tests {
             service(json!({ "clusterIP": "None", "ports": [{ "name": "http", "port": 80 }] })),
             service(json!({ "type": "ExternalName", "externalName": "example.org", "clusterIP": "10.0.0.1",
                 "ports": [{ "name": "http", "port": 80 }] })),
-            service(json!({ "clusterIP": "10.0.0.1", "ports": [{ "name": "http", "port": 53, "protocol": "UDP" }] })),
+            service(
+                json!({ "clusterIP": "10.0.0.1", "ports": [{ "name": "http", "port": 53, "protocol": "UDP" }] }),
+            ),
             service(json!({ "clusterIP": "10.0.0.1" })),
             with_label(PROXY_NAME),
             with_label(HEADLESS),
@@ -253,7 +273,10 @@ mod tests {
     fn node_ports_answer_on_every_node_and_local_policies_keep_to_the_node() {
         let place = Place {
             node: Some("one".into()),
-            nodes: vec![("one".into(), "10.2.0.1".parse().unwrap()), ("two".into(), "10.2.0.2".parse().unwrap())],
+            nodes: vec![
+                ("one".into(), "10.2.0.1".parse().unwrap()),
+                ("two".into(), "10.2.0.2".parse().unwrap()),
+            ],
         };
         let endpoints = [slice(8080, &["10.1.0.1@one", "10.1.0.2@two"])];
         let mut spec = spec();
