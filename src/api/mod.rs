@@ -8,6 +8,7 @@
 pub mod cidr;
 pub mod conditions;
 pub mod defaults;
+pub mod duration;
 pub mod field;
 pub mod manifest;
 pub mod names;

@@ -36,7 +36,8 @@ pub struct Resource {
     pub verbs: Vec<Text>,
     /// Subresources.
     pub subresources: Vec<Subresource>,
-    /// What `kubectl get` shows, without the name column, which always comes first.
+    /// What `kubectl get` shows, without the name column, which comes first unless one of these has
+    /// the format `name`. With none, name and age are shown.
     pub columns: Vec<Column>,
     /// What a field selector may name, beside `metadata.name` and `metadata.namespace`.
     pub selectable: Vec<SelectableField>,

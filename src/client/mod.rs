@@ -10,6 +10,7 @@ mod error;
 mod ext;
 mod identity;
 mod informer;
+mod kubeconfig;
 mod node_dialer;
 mod request;
 mod response;
@@ -24,6 +25,9 @@ pub use error::Error;
 pub use ext::ClientExt;
 pub use identity::Identity;
 pub use informer::{Change, Informer, InformerBuilder};
+pub use kubeconfig::{
+    Cluster, Context, Kubeconfig, KubeconfigError, NamedCluster, NamedContext, NamedUser, User,
+};
 pub use node_dialer::NodeDialer;
 pub use request::{
     DeleteOptions, FieldValidation, GetOptions, ListOptions, Patch, PatchType, Payload, Preconditions,

@@ -78,6 +78,13 @@ impl Tasks {
         self.cancel.cancelled().await;
     }
 
+    /// Waits until no task of this group or below it is left, without telling any to stop.
+    pub async fn idle(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.tracker.reopen();
+    }
+
     /// Cancels, and waits until no task of this group or below it is left.
     pub async fn shutdown(&self) {
         self.cancel.cancel();

@@ -12,8 +12,20 @@
 
 mod controller;
 mod error;
+mod events;
 pub mod queue;
 mod writes;
 
+mod claims;
+mod informers;
+mod pods;
+
+mod deployment;
+mod endpoint_slice;
+mod manager;
+mod replica_set;
+
 pub use controller::{Action, Controller, ControllerBuilder, Reconciler, map};
 pub use error::Error;
+pub use events::{EventKind, Events, reference};
+pub use manager::{BuiltIn, ControllerManager, ControllerManagerBuilder};

@@ -24,6 +24,8 @@ mod continue_token;
 mod convert;
 mod definitions;
 mod disruption;
+#[cfg(feature = "tls")]
+pub mod https;
 mod in_process;
 mod registry;
 pub mod rest;

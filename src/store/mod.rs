@@ -6,6 +6,7 @@
 //! everybody uses.
 
 pub mod cached;
+pub mod conformance;
 mod error;
 pub mod memory;
 mod range;

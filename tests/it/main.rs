@@ -5,3 +5,4 @@ mod layers;
 mod runtime;
 mod server_kit;
 mod server_write;
+mod store;

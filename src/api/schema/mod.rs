@@ -19,10 +19,12 @@ use super::{Resource, manifest};
 
 mod decode;
 mod defaults;
+mod openapi;
 mod scalar;
 pub mod table;
 
 pub(crate) use decode::free;
+pub use openapi::openapi_v3;
 
 /// How bytes are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

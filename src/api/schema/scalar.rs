@@ -4,6 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 
+use crate::api::quantity::Quantity;
+
 /// Why a text is no such scalar, as Kubernetes' decoders word it.
 pub(super) type Wrong = String;
 
@@ -45,16 +47,7 @@ pub(super) fn bytes(text: &str) -> Result<String, Wrong> {
     Ok(STANDARD.encode(decoded))
 }
 
-/// A quantity.
+/// A quantity, in its canonical form.
 pub(super) fn quantity(text: &str) -> Result<String, Wrong> {
-    let wrong = "quantities must match the regular expression \
-                 '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
-    let digits = text.trim_start_matches(['+', '-']);
-    let number_end = digits.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(digits.len());
-    let suffix = digits[number_end..].trim_start_matches(|c: char| "eEinumkKMGTP".contains(c));
-    let exponent = suffix.trim_start_matches(['+', '-']);
-    if number_end == 0 || !exponent.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(wrong.to_owned());
-    }
-    Ok(text.to_owned())
+    text.parse::<Quantity>().map(|quantity| quantity.to_string()).map_err(|error| error.to_string())
 }

@@ -128,13 +128,13 @@ fn scalars_come_out_as_kubernetes_writes_them() {
     let read = decoded(
         &row::<Pod>(),
         r#"{"metadata":{"creationTimestamp":"2024-03-01T12:00:00.7+02:00"},
-            "spec":{"containers":[{"resources":{"limits":{"cpu":1,"memory":" 1Gi"}},
+            "spec":{"containers":[{"resources":{"limits":{"cpu":1,"memory":" 1024Mi","x":0.5}},
                                    "livenessProbe":{"httpGet":{"port":"http"}},
                                    "readinessProbe":{"httpGet":{"port":80}}}]}}"#,
     );
     assert_eq!(read.tree["metadata"]["creationTimestamp"], "2024-03-01T10:00:00Z");
     let container = &read.tree["spec"]["containers"][0];
-    assert_eq!(container["resources"]["limits"], json!({"cpu": "1", "memory": "1Gi"}));
+    assert_eq!(container["resources"]["limits"], json!({"cpu": "1", "memory": "1Gi", "x": "500m"}));
     assert_eq!(container["readinessProbe"]["httpGet"]["port"], 80);
 
     let secret = row::<Secret>();

@@ -8,7 +8,7 @@ use super::{Observed, Phase, is_sidecar};
 use crate::runtime::{ContainerState, SandboxState};
 
 /// The conditions that a node agent writes; all others are left as they are.
-const OWNED: [&str; 5] =
+pub(crate) const OWNED: [&str; 5] =
     ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
 /// What a condition says, without its times.

@@ -12,8 +12,8 @@ use super::status::Machine;
 use super::{Failure, Observed, Verdict, is_sidecar, should_restart};
 use crate::runtime::{ContainerState, ContainerStatus};
 
-/// How long a failed pull is shown as such, before it is shown as backing off.
-pub(super) const PULL_FAILURE_SHOWN: SignedDuration = SignedDuration::from_secs(3);
+/// How long a failure is shown as such, before it is shown as backing off.
+pub(super) const FAILURE_SHOWN: SignedDuration = SignedDuration::from_secs(3);
 
 /// `name_namespace(uid)`, as kubelet's messages name a pod.
 pub(crate) fn pod_name(pod: &k8s_openapi::api::core::v1::Pod) -> String {
@@ -71,25 +71,30 @@ pub(super) fn container_status(
             && (observed.notes.renewed.contains(&newest.id)
                 || should_restart(observed.spec(), container, exit_code)
                     && (!init || is_sidecar(container) || exit_code != 0));
-        let waiting = failure(observed, &container.name).or_else(|| {
-            let delay = observed.notes.backoff.delay(&container.name)?;
-            let held = observed.notes.backoff.until(&container.name, finished_at, observed.now).is_some();
-            let starting = observed.notes.starting.as_deref() == Some(container.name.as_str());
-            (held || starting).then(|| {
-                let pod = pod_name(observed.pod);
-                let delay = go_seconds(delay);
-                waiting(
-                    "CrashLoopBackOff",
-                    format!("back-off {delay} restarting failed container={} pod={pod}", container.name),
-                )
-            })
-        });
+        let fresh = |failure: &&Failure| observed.now.duration_since(failure.at) < FAILURE_SHOWN;
+        // What failed to start goes on as any other crash does.
+        let failed = observed.notes.failures.get(&container.name);
+        let crashed =
+            failed.filter(fresh).is_none() && failed.is_none_or(|failure| failure.counts_as_crash());
+        let waiting = if crashed { None } else { failure(observed, &container.name) };
+        let waiting = waiting.or_else(|| crash_loop(observed, &container.name, finished_at));
         if again && let Some(waiting) = waiting {
             status.last_state = status.state.replace(waiting);
         }
     }
     judge(observed, container, init, newest, &mut status);
     status
+}
+
+/// How a container waits that is held back because it ended too often.
+fn crash_loop(observed: &Observed<'_>, name: &str, ended: jiff::Timestamp) -> Option<ApiState> {
+    let backoff = &observed.notes.backoff;
+    let delay = go_seconds(backoff.delay(name)?);
+    let held = backoff.until(name, ended, observed.now).is_some();
+    let starting = observed.notes.starting.as_deref() == Some(name);
+    let pod = pod_name(observed.pod);
+    let message = format!("back-off {delay} restarting failed container={name} pod={pod}");
+    (held || starting).then(|| waiting("CrashLoopBackOff", message))
 }
 
 /// `started` and `ready`.
@@ -173,8 +178,7 @@ fn failure(observed: &Observed<'_>, name: &str) -> Option<ApiState> {
 
 /// A failure's reason and message as they are shown now: a failed pull becomes a back-off.
 pub(super) fn shown(failure: &Failure, now: jiff::Timestamp) -> (String, String) {
-    let backing_off =
-        failure.reason == "ErrImagePull" && now.duration_since(failure.at) >= PULL_FAILURE_SHOWN;
+    let backing_off = failure.reason == "ErrImagePull" && now.duration_since(failure.at) >= FAILURE_SHOWN;
     if !backing_off {
         return (failure.reason.clone(), failure.message.clone());
     }

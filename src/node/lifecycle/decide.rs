@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, Probe};
 
+use super::containers::FAILURE_SHOWN;
 use super::observed::{lives, spec};
 use super::{Observed, Verdict, is_sidecar, should_restart};
 use crate::runtime::{ContainerId, ContainerState, ContainerStatus, SandboxId, SandboxState};
@@ -206,6 +207,11 @@ fn held_back(observed: &Observed<'_>, decision: &mut Decision, name: &str) -> bo
     let notes = observed.notes;
     let mut held = false;
     for failure in notes.blocked.iter().chain(notes.failures.get(name)) {
+        // A fresh failure is shown as such for a while, and then as a back-off.
+        let fresh = failure.at.checked_add(FAILURE_SHOWN).unwrap_or(Timestamp::MAX);
+        if fresh > observed.now {
+            decision.wake_at(fresh);
+        }
         if failure.retry > observed.now {
             decision.wake_at(failure.retry);
             held = true;

@@ -37,7 +37,10 @@ mod status;
 mod tests;
 
 pub use backoff::Backoff;
+pub(crate) use conditions::OWNED;
+pub(crate) use containers::pod_name;
 pub use decide::{Action, Decision, Reason, decide};
+pub(crate) use observed::spec;
 pub use observed::{End, Failure, Notes, Observed, Stopping, Verdict, Verdicts};
 pub use phase::Phase;
 pub use probe::{ProbeKind, ProbeMachine, ProbeResult};

@@ -76,6 +76,14 @@ pub struct Failure {
     pub retry: Timestamp,
 }
 
+impl Failure {
+    /// Whether the container was made and came to nothing, so that it is tried again as one that
+    /// crashed is.
+    pub(super) fn counts_as_crash(&self) -> bool {
+        matches!(self.reason.as_str(), "RunContainerError" | "PostStartHookError")
+    }
+}
+
 /// Why a pod ends, where that is not its deletion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -130,7 +138,7 @@ impl<'a> Observed<'a> {
     }
 
     /// The newest instance of a container.
-    pub(super) fn newest(&self, name: &str) -> Option<&'a ContainerStatus> {
+    pub(in crate::node) fn newest(&self, name: &str) -> Option<&'a ContainerStatus> {
         self.instances(name).max_by_key(|instance| instance.attempt)
     }
 

@@ -10,6 +10,7 @@ use super::ResponseBody;
 use super::discovery;
 use super::encode::{Encoder, plain};
 use super::negotiate::{Format, Shape};
+use super::openapi::openapi;
 use super::table::IncludeObject;
 use crate::api::{Scheme, Status, status};
 use crate::client::wire::{ApiPath, Query};
@@ -51,6 +52,7 @@ pub(super) fn respond(
     server: &ApiServer,
     path: &str,
     query: &Query,
+    headers: &HeaderMap,
 ) -> Result<Response<ResponseBody>, Status> {
     let encoder = Encoder {
         format: Format { pretty: query.flag("pretty"), ..Format::PLAIN },
@@ -64,6 +66,10 @@ pub(super) fn respond(
         (Some("version"), None) => Ok(encoder.document(version())),
         (Some(check @ ("healthz" | "livez" | "readyz")), None) => Ok(health(check, query.flag("verbose"))),
         (Some("healthz" | "livez" | "readyz"), Some("ping")) => Ok(plain("ok")),
+        (Some("openapi"), Some("v3")) => {
+            let rest: Vec<&str> = steps.collect();
+            openapi(&server.scheme(), &rest, query, headers, &encoder)
+        }
         _ => Err(status::no_such_resource()),
     }
 }

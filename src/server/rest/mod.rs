@@ -13,6 +13,7 @@ mod encode;
 mod fixed;
 mod jsonpath;
 mod negotiate;
+mod openapi;
 mod resource;
 mod service;
 mod table;
@@ -26,6 +27,8 @@ use http_body_util::{BodyExt, Limited};
 pub use body::ResponseBody;
 pub use service::RestService;
 
+#[cfg(feature = "tls")]
+pub(crate) use encode::failure;
 pub(crate) use encode::{plain, plain_stream};
 pub(crate) use upgrade::incoming;
 
@@ -116,7 +119,7 @@ where
     };
     // Health and version are text or JSON whatever is asked for, as kube-apiserver has it.
     if let ApiPath::Other(path) = &path {
-        return fixed::respond(server, path, &query);
+        return fixed::respond(server, path, &query, request.headers());
     }
     let format = negotiate::negotiate(request.headers(), query.get("pretty"), place)?;
     let encoder =

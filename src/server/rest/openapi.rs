@@ -45,8 +45,11 @@ pub(super) fn openapi(
     let asked = query.get("hash");
     if asked.is_some_and(|asked| asked != tag) {
         // What the caller knows is old: the document has another address now.
-        let mut moved =
-            response(StatusCode::MOVED_PERMANENTLY, HeaderValue::from_static("text/plain"), ResponseBody::empty());
+        let mut moved = response(
+            StatusCode::MOVED_PERMANENTLY,
+            HeaderValue::from_static("text/plain"),
+            ResponseBody::empty(),
+        );
         let url = format!("/openapi/v3/{}?hash={tag}", rest.join("/"));
         if let Ok(url) = HeaderValue::try_from(url) {
             moved.headers_mut().insert(LOCATION, url);
@@ -54,8 +57,7 @@ pub(super) fn openapi(
         return Ok(moved);
     }
     let quoted = format!("\"{tag}\"");
-    let mut found =
-        tagged(&quoted, headers, || encoder.document(schema::openapi::openapi_v3(scheme, group, version)));
+    let mut found = tagged(&quoted, headers, || encoder.document(schema::openapi_v3(scheme, group, version)));
     let caching = if asked.is_some() { "public, immutable" } else { "no-cache, private" };
     found.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
     Ok(found)

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::jsonpath;
-use crate::api::{Column, ColumnValue, Object, Resource};
+use crate::api::{Column, ColumnValue, Object, Resource, duration};
 
 /// What goes into a row beside its cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,29 +117,7 @@ fn text(value: &Value) -> String {
 fn age(time: Option<&Value>, now: Timestamp) -> Value {
     let Some(text) = time.and_then(Value::as_str) else { return "<unknown>".into() };
     let Ok(time) = text.parse::<Timestamp>() else { return "<invalid>".into() };
-    human_duration(now.as_second() - time.as_second()).into()
-}
-
-/// A duration in at most two units, the finer one only while it tells something; the rule is that
-/// of `k8s.io/apimachinery/pkg/util/duration.HumanDuration` (1.36).
-fn human_duration(seconds: i64) -> String {
-    let two = |big: i64, unit: &str, small: i64, small_unit: &str| {
-        if small == 0 { format!("{big}{unit}") } else { format!("{big}{unit}{small}{small_unit}") }
-    };
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
-    match seconds {
-        ..-1 => "<invalid>".into(),
-        -1 => "0s".into(),
-        0..120 => format!("{seconds}s"),
-        120..600 => two(minutes, "m", seconds % 60, "s"),
-        600..10_800 => format!("{minutes}m"),
-        10_800..28_800 => two(hours, "h", minutes % 60, "m"),
-        28_800..172_800 => format!("{hours}h"),
-        172_800..691_200 => two(days, "d", hours % 24, "h"),
-        691_200..63_072_000 => format!("{days}d"),
-        63_072_000..252_288_000 => two(days / 365, "y", days % 365, "d"),
-        _ => format!("{}y", days / 365),
-    }
+    duration::since(Some(time), now).into()
 }
 
 #[cfg(test)]
@@ -148,27 +126,6 @@ mod tests {
 
     use super::*;
     use crate::api::{Revision, Scope};
-
-    #[test]
-    fn durations_show_two_units_at_most() {
-        let cases = [
-            (-5, "<invalid>"),
-            (0, "0s"),
-            (119, "119s"),
-            (125, "2m5s"),
-            (180, "3m"),
-            (3600, "60m"),
-            (4 * 3600 + 60, "4h1m"),
-            (30 * 3600, "30h"),
-            (3 * 86400 + 3600, "3d1h"),
-            (100 * 86400, "100d"),
-            (800 * 86400, "2y70d"),
-            (4000 * 86400, "10y"),
-        ];
-        for (seconds, wanted) in cases {
-            assert_eq!(human_duration(seconds), wanted, "{seconds}");
-        }
-    }
 
     #[test]
     fn cells_follow_the_columns() {

@@ -11,6 +11,8 @@
 
 mod chain;
 mod groups;
+#[cfg(test)]
+mod model;
 mod state;
 mod watcher;
 

@@ -70,3 +70,35 @@ async fn a_commit_wakes_only_whom_it_concerns() {
     store.put("/a/2", "x").await.unwrap();
     assert_eq!(count.0.load(Ordering::Relaxed), 1, "woken once until it looks again");
 }
+
+/// The suite's cases run on one thread; this is for the locks.
+#[test]
+fn threads_that_write_and_watch_miss_nothing() {
+    const THREADS: u64 = 4;
+    const WRITES: u64 = 500;
+    let store = MemoryStore::new();
+    let watch = |from| store.watch(KeyRange::prefix("/t/"), WatchOptions::from(Revision(from)));
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let store = &store;
+            scope.spawn(move || {
+                for number in 0..WRITES {
+                    let put = store.put(format!("/t/{thread}"), number.to_string());
+                    put.now_or_never().expect("a commit does not wait").unwrap();
+                }
+            });
+        }
+        for _ in 0..THREADS {
+            let watch = &watch;
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                runtime.block_on(async {
+                    let mut seen = watch(2).await.unwrap();
+                    for revision in 2..2 + THREADS * WRITES {
+                        assert_eq!(seen.next().await.unwrap().unwrap().revision, Revision(revision));
+                    }
+                });
+            });
+        }
+    });
+}

@@ -1,0 +1,92 @@
+//! Descriptions, from the schemas that k8s-openapi generates of its types.
+//!
+//! They are a megabyte of text that only `kubectl explain` and generators ask for, so they are made
+//! anew for each document, of the types of its group version alone, and dropped with it.
+
+use k8s_openapi::api::{
+    admissionregistration::v1 as admission, apps::v1 as apps, authentication::v1 as authentication,
+    authorization::v1 as authorization, autoscaling::v1 as autoscaling, autoscaling::v2 as autoscaling2,
+    batch::v1 as batch, certificates::v1 as certificates, coordination::v1 as coordination, core::v1 as core,
+    discovery::v1 as discovery, events::v1 as events, flowcontrol::v1 as flowcontrol,
+    networking::v1 as networking, node::v1 as node, policy::v1 as policy, rbac::v1 as rbac,
+    scheduling::v1 as scheduling, storage::v1 as storage,
+};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1 as apiregistration;
+use k8s_openapi::schemars::{SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value};
+
+/// Puts descriptions on types and fields.
+pub(super) fn describe(schemas: &mut Map<String, Value>, group: &str, version: &str) {
+    let mut generator = SchemaSettings::openapi3().into_generator();
+    name_types(&mut generator, group, version);
+    for (name, documented) in generator.definitions() {
+        if let Some(schema) = schemas.get_mut(name) {
+            copy(documented, schema);
+            if let (Some(documented), Some(Value::Object(properties))) =
+                (documented.get("properties"), schema.get_mut("properties"))
+            {
+                for (field, property) in properties {
+                    if let Some(documented) = documented.get(field) {
+                        copy(documented, property);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn copy(from: &Value, to: &mut Value) {
+    if let (Some(text), Value::Object(to)) = (from.get("description"), to) {
+        to.insert("description".to_owned(), text.clone());
+    }
+}
+
+macro_rules! types {
+    ($generator:ident: $($kind:ty),+ $(,)?) => {{ $( $generator.subschema_for::<$kind>(); )+ }};
+}
+
+/// Names the objects of a group version to the generator, which finds what they are made of.
+#[rustfmt::skip]
+fn name_types(to: &mut SchemaGenerator, group: &str, version: &str) {
+    types!(to: meta::DeleteOptions, meta::Status, meta::ObjectMeta, meta::ListMeta);
+    match (group, version) {
+        ("", "v1") => types!(to: core::Binding, core::ConfigMap, core::Endpoints, core::Event, core::LimitRange,
+            core::Namespace, core::Node, core::PersistentVolume, core::PersistentVolumeClaim, core::Pod,
+            core::PodTemplate, core::ReplicationController, core::ResourceQuota, core::Secret, core::Service,
+            core::ServiceAccount, core::ComponentStatus, autoscaling::Scale, policy::Eviction,
+            authentication::TokenRequest),
+        ("admissionregistration.k8s.io", "v1") => types!(to: admission::MutatingWebhookConfiguration,
+            admission::ValidatingAdmissionPolicy, admission::ValidatingAdmissionPolicyBinding,
+            admission::ValidatingWebhookConfiguration),
+        ("apiextensions.k8s.io", "v1") => types!(to: apiextensions::CustomResourceDefinition),
+        ("apiregistration.k8s.io", "v1") => types!(to: apiregistration::APIService),
+        ("apps", "v1") => types!(to: apps::ControllerRevision, apps::DaemonSet, apps::Deployment,
+            apps::ReplicaSet, apps::StatefulSet, autoscaling::Scale),
+        ("authentication.k8s.io", "v1") => types!(to: authentication::SelfSubjectReview,
+            authentication::TokenReview),
+        ("authorization.k8s.io", "v1") => types!(to: authorization::LocalSubjectAccessReview,
+            authorization::SelfSubjectAccessReview, authorization::SelfSubjectRulesReview,
+            authorization::SubjectAccessReview),
+        ("autoscaling", "v1") => types!(to: autoscaling::HorizontalPodAutoscaler, autoscaling::Scale),
+        ("autoscaling", "v2") => types!(to: autoscaling2::HorizontalPodAutoscaler),
+        ("batch", "v1") => types!(to: batch::CronJob, batch::Job),
+        ("certificates.k8s.io", "v1") => types!(to: certificates::CertificateSigningRequest),
+        ("coordination.k8s.io", "v1") => types!(to: coordination::Lease),
+        ("discovery.k8s.io", "v1") => types!(to: discovery::EndpointSlice),
+        ("events.k8s.io", "v1") => types!(to: events::Event),
+        ("flowcontrol.apiserver.k8s.io", "v1") => types!(to: flowcontrol::FlowSchema,
+            flowcontrol::PriorityLevelConfiguration),
+        ("networking.k8s.io", "v1") => types!(to: networking::Ingress, networking::IngressClass,
+            networking::NetworkPolicy),
+        ("node.k8s.io", "v1") => types!(to: node::RuntimeClass),
+        ("policy", "v1") => types!(to: policy::PodDisruptionBudget, policy::Eviction),
+        ("rbac.authorization.k8s.io", "v1") => types!(to: rbac::ClusterRole, rbac::ClusterRoleBinding, rbac::Role,
+            rbac::RoleBinding),
+        ("scheduling.k8s.io", "v1") => types!(to: scheduling::PriorityClass),
+        ("storage.k8s.io", "v1") => types!(to: storage::CSIDriver, storage::CSINode, storage::CSIStorageCapacity,
+            storage::StorageClass, storage::VolumeAttachment),
+        _ => {}
+    }
+}

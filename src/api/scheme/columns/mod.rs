@@ -1,0 +1,256 @@
+//! What `kubectl get` shows of each built-in kind, as Kubernetes 1.36
+//! (`pkg/printers/internalversion/printers.go`): pure functions of an object's tree and the time.
+
+mod cells;
+mod network;
+mod pod;
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::api::{Column, ColumnValue};
+use cells as c;
+
+/// A cell of an object at a time.
+type Cell = fn(&Value, Timestamp) -> Value;
+
+/// The columns of a kind; none where name and age are all there is to show.
+pub(super) fn of(group: &str, kind: &str) -> Vec<Column> {
+    let age = || text("Age", c::age);
+    let path = |name, path| column(name, "string", ColumnValue::Path(Cow::Borrowed(path)));
+    let number = |name, path| column(name, "integer", ColumnValue::Path(Cow::Borrowed(path)));
+    let flag = |name, path| column(name, "boolean", ColumnValue::Path(Cow::Borrowed(path)));
+    let containers = || [wide("Containers", c::containers), wide("Images", c::images)];
+    let template = || {
+        let [names, images] = containers();
+        [names, images, wide("Selector", c::selector)]
+    };
+    let replicas = || {
+        let cells = [
+            count("Desired", c::desired),
+            count("Current", c::replicas),
+            count("Ready", c::ready_replicas),
+            age(),
+        ];
+        Vec::from_iter(cells.into_iter().chain(template()))
+    };
+    let binding = || {
+        let mut columns = vec![text("Role", c::role), age()];
+        columns.extend([
+            wide("Users", c::users),
+            wide("Groups", c::groups),
+            wide("ServiceAccounts", c::accounts),
+        ]);
+        columns
+    };
+    match (group, kind) {
+        ("", "Pod") => vec![
+            text("Ready", pod::ready),
+            text("Status", pod::status),
+            text("Restarts", pod::restarts),
+            age(),
+            wide("IP", pod::ip),
+            wide("Node", pod::node),
+            wide("Nominated Node", pod::nominated_node),
+            wide("Readiness Gates", pod::readiness_gates),
+        ],
+        ("", "Node") => vec![
+            text("Status", c::node_status),
+            text("Roles", c::node_roles),
+            age(),
+            path("Version", ".status.nodeInfo.kubeletVersion"),
+            wide("Internal-IP", c::node_internal_ip),
+            wide("External-IP", c::node_external_ip),
+            wide("OS-Image", c::node_os),
+            wide("Kernel-Version", c::node_kernel),
+            wide("Container-Runtime", c::node_runtime),
+        ],
+        ("", "Event") => vec![
+            text("Last Seen", c::event_last_seen),
+            path("Type", ".type"),
+            path("Reason", ".reason"),
+            text("Object", c::event_object),
+            wide("Subobject", c::event_subobject),
+            wide("Source", c::event_source),
+            text("Message", c::event_message),
+            wide("First Seen", c::event_first_seen),
+            wide("Count", c::event_count),
+            Column { format: "name".into(), ..wide("Name", c::name) },
+        ],
+        ("events.k8s.io", "Event") => vec![
+            text("Last Seen", c::event_last_seen),
+            path("Type", ".type"),
+            path("Reason", ".reason"),
+            text("Object", c::event_object),
+            text("Message", c::event_message),
+            Column { format: "name".into(), ..wide("Name", c::name) },
+        ],
+        ("", "Namespace") => vec![path("Status", ".status.phase"), age()],
+        ("", "ConfigMap") => vec![count("Data", c::data), age()],
+        ("", "Secret") => vec![path("Type", ".type"), count("Data", c::data), age()],
+        ("", "Service") => vec![
+            path("Type", ".spec.type"),
+            text("Cluster-IP", network::cluster_ip),
+            text("External-IP", network::external_ip),
+            text("Port(s)", network::service_ports),
+            age(),
+            wide("Selector", network::service_selector),
+        ],
+        ("", "Endpoints") => vec![text("Endpoints", network::endpoints), age()],
+        ("discovery.k8s.io", "EndpointSlice") => vec![
+            path("AddressType", ".addressType"),
+            text("Ports", network::slice_ports),
+            text("Endpoints", network::slice_endpoints),
+            age(),
+        ],
+        ("networking.k8s.io", "Ingress") => vec![
+            text("Class", network::ingress_class),
+            text("Hosts", network::ingress_hosts),
+            text("Address", network::load_balancer),
+            text("Ports", network::ingress_ports),
+            age(),
+        ],
+        ("networking.k8s.io", "NetworkPolicy") => vec![text("Pod-Selector", network::pod_selector), age()],
+        ("networking.k8s.io", "ServiceCIDR") => vec![text("CIDRs", network::cidrs), age()],
+        ("networking.k8s.io", "IPAddress") => vec![text("ParentRef", network::parent)],
+        ("", "ReplicationController") | ("apps", "ReplicaSet") => replicas(),
+        ("apps", "Deployment") => {
+            let cells = [
+                text("Ready", c::ready_of_desired),
+                text("Up-to-date", c::updated_replicas),
+                text("Available", c::available_replicas),
+                age(),
+            ];
+            cells.into_iter().chain(template()).collect()
+        }
+        ("apps", "StatefulSet") => {
+            [text("Ready", c::ready_of_desired), age()].into_iter().chain(containers()).collect()
+        }
+        ("apps", "DaemonSet") => [
+            count("Desired", c::daemon_desired),
+            count("Current", c::daemon_current),
+            count("Ready", c::daemon_ready),
+            count("Up-to-date", c::daemon_updated),
+            count("Available", c::daemon_available),
+            text("Node Selector", c::daemon_selector),
+            age(),
+        ]
+        .into_iter()
+        .chain(template())
+        .collect(),
+        ("apps", "ControllerRevision") => {
+            vec![text("Controller", c::controller), path("Revision", ".revision"), age()]
+        }
+        ("batch", "Job") => [
+            text("Status", c::job_status),
+            text("Completions", c::job_completions),
+            text("Duration", c::job_duration),
+            age(),
+        ]
+        .into_iter()
+        .chain(template())
+        .collect(),
+        ("batch", "CronJob") => vec![
+            path("Schedule", ".spec.schedule"),
+            text("Timezone", c::cron_zone),
+            flag("Suspend", ".spec.suspend"),
+            count("Active", c::cron_active),
+            text("Last Schedule", c::cron_last),
+            age(),
+        ],
+        ("coordination.k8s.io", "Lease") => vec![path("Holder", ".spec.holderIdentity"), age()],
+        ("policy", "PodDisruptionBudget") => vec![
+            text("Min Available", c::min_available),
+            text("Max Unavailable", c::max_unavailable),
+            number("Allowed Disruptions", ".status.disruptionsAllowed"),
+            age(),
+        ],
+        ("scheduling.k8s.io", "PriorityClass") => vec![
+            number("Value", ".value"),
+            flag("Global-Default", ".globalDefault"),
+            age(),
+            path("PreemptionPolicy", ".preemptionPolicy"),
+        ],
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => binding(),
+        ("rbac.authorization.k8s.io", _) | ("apiextensions.k8s.io", _) => {
+            let created = ColumnValue::Path(Cow::Borrowed(".metadata.creationTimestamp"));
+            vec![column("Created At", "date", created)]
+        }
+        ("storage.k8s.io", "StorageClass") => vec![
+            path("Provisioner", ".provisioner"),
+            path("ReclaimPolicy", ".reclaimPolicy"),
+            path("VolumeBindingMode", ".volumeBindingMode"),
+            flag("AllowVolumeExpansion", ".allowVolumeExpansion"),
+            age(),
+        ],
+        ("", "PersistentVolume") => vec![
+            path("Capacity", ".spec.capacity.storage"),
+            text("Access Modes", c::access_modes),
+            path("Reclaim Policy", ".spec.persistentVolumeReclaimPolicy"),
+            text("Status", c::phase_or_terminating),
+            text("Claim", c::claim),
+            path("StorageClass", ".spec.storageClassName"),
+            text("VolumeAttributesClass", c::attributes_class),
+            path("Reason", ".status.reason"),
+            age(),
+            wide("VolumeMode", c::volume_mode),
+        ],
+        ("", "PersistentVolumeClaim") => vec![
+            text("Status", c::phase_or_terminating),
+            path("Volume", ".spec.volumeName"),
+            path("Capacity", ".status.capacity.storage"),
+            text("Access Modes", c::access_modes),
+            path("StorageClass", ".spec.storageClassName"),
+            text("VolumeAttributesClass", c::attributes_class),
+            age(),
+            wide("VolumeMode", c::volume_mode),
+        ],
+        ("node.k8s.io", "RuntimeClass") => vec![path("Handler", ".handler"), age()],
+        ("admissionregistration.k8s.io", kind) if kind.ends_with("WebhookConfiguration") => {
+            vec![count("Webhooks", c::webhooks), age()]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn column(name: &'static str, kind: &'static str, value: ColumnValue) -> Column {
+    Column {
+        name: name.into(),
+        kind: kind.into(),
+        format: "".into(),
+        description: "".into(),
+        priority: 0,
+        value,
+    }
+}
+
+fn text(name: &'static str, cell: Cell) -> Column {
+    column(name, "string", ColumnValue::Function(cell))
+}
+
+fn count(name: &'static str, cell: Cell) -> Column {
+    column(name, "integer", ColumnValue::Function(cell))
+}
+
+fn wide(name: &'static str, cell: Cell) -> Column {
+    Column { priority: 1, ..text(name, cell) }
+}
+
+fn time(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
+}
+
+fn str_or<'a>(value: &'a Value, otherwise: &'a str) -> &'a str {
+    value.as_str().filter(|text| !text.is_empty()).unwrap_or(otherwise)
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+const NONE: &str = "<none>";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::Scheme;
+
+/// The cells that the functions of a kind's columns make, joined by `|`; paths are left out.
+fn row(api_version: &str, kind: &str, tree: &Value) -> String {
+    let scheme = Scheme::builtin();
+    let now = "2020-01-01T01:00:00Z".parse().unwrap();
+    let cells =
+        scheme.api_kind(api_version, kind).unwrap().columns.iter().filter_map(|column| match column.value {
+            ColumnValue::Function(cell) => Some(cell(tree, now)),
+            ColumnValue::Path(_) => None,
+        });
+    cells
+        .map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned))
+        .collect::<Vec<_>>()
+        .join("|")
+}
+
+fn pod(spec: Value, status: Value) -> String {
+    let metadata = json!({"creationTimestamp": "2020-01-01T00:57:00Z"});
+    let row = row("v1", "Pod", &json!({"metadata": metadata, "spec": spec, "status": status}));
+    row.split('|').take(4).collect::<Vec<_>>().join("|")
+}
+
+fn one() -> Value {
+    json!({"containers": [{"name": "a"}]})
+}
+
+fn state(state: Value) -> Value {
+    json!({"phase": "Running", "containerStatuses": [{"name": "a", "state": state, "restartCount": 0}]})
+}
+
+#[test]
+fn pods() {
+    let ended = "2020-01-01T00:55:00Z";
+    for (spec, status, cells) in [
+        (one(), json!({"phase": "Pending"}), "0/1|Pending|0|3m"),
+        (one(), state(json!({"waiting": {"reason": "ContainerCreating"}})), "0/1|ContainerCreating|0|3m"),
+        (
+            one(),
+            json!({"phase": "Running", "containerStatuses": [
+                {"ready": true, "restartCount": 0, "state": {"running": {}}}]}),
+            "1/1|Running|0|3m",
+        ),
+        (
+            one(),
+            json!({"phase": "Running", "containerStatuses": [{"restartCount": 3,
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "lastState": {"terminated": {"finishedAt": ended}}}]}),
+            "0/1|CrashLoopBackOff|3 (5m ago)|3m",
+        ),
+        (one(), state(json!({"terminated": {"exitCode": 3}})), "0/1|ExitCode:3|0|3m"),
+        (one(), state(json!({"terminated": {"exitCode": 1, "reason": "Error"}})), "0/1|Error|0|3m"),
+        (one(), state(json!({"terminated": {"exitCode": 137, "signal": 9}})), "0/1|Signal:9|0|3m"),
+        (one(), json!({"phase": "Failed", "reason": "Evicted"}), "0/1|Evicted|0|3m"),
+        (
+            json!({"containers": [{}, {}]}),
+            json!({"conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": [
+                {"state": {"terminated": {"exitCode": 0, "reason": "Completed"}}},
+                {"ready": true, "state": {"running": {}}}]}),
+            "1/2|Running|0|3m",
+        ),
+        (
+            json!({"containers": [{}], "initContainers": [{"name": "i"}, {"name": "j"}]}),
+            json!({"phase": "Pending", "initContainerStatuses": [
+                {"name": "i", "restartCount": 2, "state": {"terminated": {"exitCode": 0}}},
+                {"name": "j", "state": {"running": {}}}]}),
+            "0/1|Init:1/2|2|3m",
+        ),
+        (
+            json!({"containers": [{}], "initContainers": [{"name": "i"}]}),
+            json!({"initContainerStatuses": [{"state": {"terminated": {"exitCode": 1, "reason": "Error"}}}]}),
+            "0/1|Init:Error|0|3m",
+        ),
+        (
+            json!({"containers": [{}], "initContainers": [{"name": "s", "restartPolicy": "Always"}]}),
+            json!({"phase": "Running", "initContainerStatuses": [
+                    {"name": "s", "ready": true, "started": true, "restartCount": 1, "state": {"running": {}}}],
+                "containerStatuses": [{"ready": true, "restartCount": 1, "state": {"running": {}}}]}),
+            "2/2|Running|2|3m",
+        ),
+        (
+            one(),
+            json!({"phase": "Pending",
+                   "conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]}),
+            "0/1|SchedulingGated|0|3m",
+        ),
+    ] {
+        assert_eq!(pod(spec, status.clone()), cells, "{status}");
+    }
+    let dying =
+        json!({"metadata": {"deletionTimestamp": ended}, "spec": one(), "status": {"phase": "Running"}});
+    assert!(row("v1", "Pod", &dying).starts_with("0/1|Terminating|0|<unknown>|<none>"));
+}
+
+#[test]
+fn workloads() {
+    let deployment = json!({
+        "metadata": {"creationTimestamp": "2020-01-01T00:00:00Z"},
+        "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}},
+                 "template": {"spec": {"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "y"}]}}},
+        "status": {"readyReplicas": 1, "updatedReplicas": 2},
+    });
+    assert_eq!(row("apps/v1", "Deployment", &deployment), "1/3|2|0|60m|a,b|x,y|app=web");
+    assert_eq!(row("apps/v1", "ReplicaSet", &deployment), "3|0|1|60m|a,b|x,y|app=web");
+    let job = json!({"spec": {"completions": 2}, "status": {
+        "succeeded": 1, "startTime": "2020-01-01T00:00:00Z", "completionTime": "2020-01-01T00:02:05Z",
+        "conditions": [{"type": "Complete", "status": "True"}]}});
+    assert!(row("batch/v1", "Job", &job).starts_with("Complete|1/2|2m5s|<unknown>"));
+}
+
+#[test]
+fn nodes() {
+    let node = json!({
+        "metadata": {"labels": {"node-role.kubernetes.io/worker": "", "kubernetes.io/role": "b"}},
+        "spec": {"unschedulable": true},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}],
+                   "addresses": [{"type": "InternalIP", "address": "10.0.0.1"}],
+                   "nodeInfo": {"kernelVersion": "6.1", "architecture": "amd64"}},
+    });
+    assert_eq!(
+        row("v1", "Node", &node),
+        "Ready,SchedulingDisabled|b,worker|<unknown>|10.0.0.1|<none>|<unknown>|6.1 (amd64)|<unknown>"
+    );
+}
+
+#[test]
+fn services_and_endpoints() {
+    let service = json!({"spec": {"type": "LoadBalancer", "clusterIPs": ["10.0.0.1"], "selector": {"a": "b"},
+        "ports": [{"port": 80, "nodePort": 30000, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]}});
+    assert_eq!(row("v1", "Service", &service), "10.0.0.1|<pending>|80:30000/TCP,53/UDP|<unknown>|a=b");
+    let slice = json!({"ports": [{"port": 80}], "endpoints": [
+        {"addresses": ["1"]}, {"addresses": ["2"]}, {"addresses": ["3"]}, {"addresses": ["4"]}]});
+    assert_eq!(row("discovery.k8s.io/v1", "EndpointSlice", &slice), "80|1,2,3 + 1 more...|<unknown>");
+    assert_eq!(row("v1", "Endpoints", &json!({})), "<none>|<unknown>");
+}
+
+#[test]
+fn events() {
+    let event = json!({"metadata": {"name": "e"}, "type": "Normal", "reason": "R", "message": " hi ",
+        "involvedObject": {"kind": "Pod", "name": "p"}, "eventTime": "2020-01-01T00:59:50.000000Z",
+        "reportingComponent": "default-scheduler"});
+    assert_eq!(row("v1", "Event", &event), "10s|pod/p||default-scheduler|hi|10s|1|e");
+}
