@@ -14,6 +14,8 @@
 
 mod change;
 mod handover;
+#[cfg(test)]
+mod model;
 mod posting;
 mod query;
 mod row;
@@ -131,6 +133,7 @@ impl Cached {
             At::AtLeast(revision) | At::Exact(revision) => self.reach_past(&cache, revision).await?,
         }
         let (filter, after) = (query.filter(), query.after.as_ref());
+        let limit = query.limit.filter(|limit| *limit > 0);
         {
             let state = cache.read();
             let shelf = &state.shelf;
@@ -139,7 +142,7 @@ impl Cached {
                 At::Newest | At::AtLeast(_) => shelf.revision(),
             };
             if at >= shelf.floor() {
-                return Ok(shelf.page(&filter, at, query.limit, after));
+                return Ok(shelf.page(&filter, at, limit, after));
             }
         }
         let At::Exact(at) = query.at else { unreachable!("a shelf is not below its own floor") };
@@ -150,7 +153,7 @@ impl Cached {
         let selected = objects.filter(|object| after.is_none_or(|after| object.key() > after));
         let mut selected: Vec<_> = selected.filter(|object| filter.matches(object)).collect();
         selected.sort_unstable_by(|one, other| one.key().cmp(other.key()));
-        Ok(shelf::page_of(at, selected.iter(), query.limit))
+        Ok(shelf::page_of(at, selected.iter(), limit))
     }
 
     /// Watches objects of a resource.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::query::Filter;
-use crate::api::{Object, ObjectKey, Resource};
+use crate::api::{Object, ObjectKey, Resource, Revision};
 use crate::env::HashMap;
 
 /// The posting lists of one resource.
@@ -31,11 +31,17 @@ pub(super) struct Posting(Mutex<Posted>);
 pub(super) struct Posted {
     /// Numbers of events that are still kept, oldest first.
     pub(super) events: VecDeque<u64>,
-    /// Behind the newest event that is no longer kept.
-    pub(super) lost: u64,
+    /// The newest event that is no longer kept.
+    lost: Option<Lost>,
     /// Watchers that wait, in the order in which they were made.
     pub(super) waiting: BTreeMap<u64, Waker>,
     watchers: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    number: u64,
+    revision: Revision,
 }
 
 /// An index value.
@@ -97,12 +103,18 @@ impl Postings {
     }
 
     /// Takes an event, the oldest that is kept, out of every list.
-    pub(super) fn trim(&mut self, event: u64, before: Option<&Object>, after: Option<&Object>) {
+    pub(super) fn trim(
+        &mut self,
+        event: u64,
+        revision: Revision,
+        before: Option<&Object>,
+        after: Option<&Object>,
+    ) {
         self.each(before, after, false, |posting| {
             let mut posted = posting.lock();
             if posted.events.front() == Some(&event) {
                 posted.events.pop_front();
-                posted.lost = event + 1;
+                posted.lost = Some(Lost { number: event, revision });
             }
             !posted.idle()
         });
@@ -198,6 +210,11 @@ impl Postings {
 }
 
 impl Posted {
+    /// Whether an event from number `next` on, and after revision `after`, is no longer kept.
+    pub(super) fn has_lost(&self, next: u64, after: Revision) -> bool {
+        self.lost.is_some_and(|lost| lost.number >= next && lost.revision > after)
+    }
+
     fn idle(&self) -> bool {
         self.watchers == 0 && self.events.is_empty()
     }

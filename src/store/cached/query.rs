@@ -14,7 +14,7 @@ pub struct ListQuery {
     pub fields: FieldSelector,
     /// As of when.
     pub at: At,
-    /// At most so many; all where none is given.
+    /// At most so many; all where none is given, or 0.
     pub limit: Option<usize>,
     /// Only objects behind this key: the last one of the page before.
     pub after: Option<ObjectKey>,

@@ -63,6 +63,15 @@ pub(super) enum Phase {
     Closed,
 }
 
+/// Closes a row when its feeder ends, however it ends.
+struct Closing(Arc<Row>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Why a watch of the store ended.
 enum Ended {
     /// It can be taken up where it stopped.
@@ -95,7 +104,8 @@ impl Row {
             handover: Arc::default(),
             resource,
         });
-        env.tasks.spawn("object cache", row.clone().feed(env.clock.clone()));
+        // Also a task that ends before it begins closes the row.
+        env.tasks.spawn("object cache", Self::feed(Closing(row.clone()), env.clock.clone()));
         row
     }
 
@@ -174,14 +184,8 @@ impl Row {
         Some(ObjectKey::new(namespace, name))
     }
 
-    async fn feed(self: Arc<Self>, clock: Clock) {
-        struct Closing(Arc<Row>);
-        impl Drop for Closing {
-            fn drop(&mut self) {
-                self.0.close();
-            }
-        }
-        let row = &Closing(self).0;
+    async fn feed(closing: Closing, clock: Clock) {
+        let row = &closing.0;
         let mut retry = FIRST_RETRY;
         let mut filled = false;
         while row.read().phase != Phase::Closed {

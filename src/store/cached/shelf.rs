@@ -192,7 +192,8 @@ impl Shelf {
 
     fn trim_one(&mut self) {
         if let Some(oldest) = self.events.pop_front() {
-            self.postings.trim(self.first, oldest.before.as_ref(), oldest.after.as_ref());
+            let (before, after) = (oldest.before.as_ref(), oldest.after.as_ref());
+            self.postings.trim(self.first, oldest.revision, before, after);
             self.first += 1;
             self.bytes -= oldest.bytes();
             self.floor = self.floor.max(oldest.revision);

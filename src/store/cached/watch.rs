@@ -98,7 +98,7 @@ impl ObjectWatch {
             return Look::Expired;
         }
         let posted = self.posting.lock();
-        if posted.lost > self.next {
+        if posted.has_lost(self.next, self.after) {
             return Look::Expired;
         }
         let start = posted.events.partition_point(|number| *number < self.next);

@@ -1,0 +1,255 @@
+//! The cache against a model: the list of everything that happened, looked through anew for each
+//! watcher and each list. Random programs with several selectors, a history that is too short for
+//! some of them, and reads at past revisions.
+
+use futures_util::{FutureExt, StreamExt};
+use proptest::prelude::*;
+
+use super::query::Filter;
+use super::tests::{labelled, on, pod, pods, tell};
+use super::*;
+use crate::api::selector::{FieldSelector, FieldTerm};
+use crate::store::MemoryStore;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Writes pod `0..6` with a node and a color.
+    Write(usize, usize, usize),
+    Delete(usize),
+    /// Starts a watch of a selector so many revisions ago.
+    Watch(usize, u64, bool),
+    /// Takes so many events from one of the watches.
+    Take(usize, usize),
+    /// Lists what a selector selects, so many revisions ago.
+    List(usize, u64, Option<usize>),
+    /// Lets the feeder run.
+    Yield,
+}
+
+const NODES: [&str; 3] = ["", "n1", "n2"];
+const COLORS: [&str; 2] = ["red", "blue"];
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..6usize, 0..3usize, 0..2usize).prop_map(|(pod, node, color)| Step::Write(pod, node, color)),
+        2 => (0..6usize).prop_map(Step::Delete),
+        3 => (0..FILTERS, 0..8u64, any::<bool>()).prop_map(|(f, ago, initial)| Step::Watch(f, ago, initial)),
+        4 => (0..8usize, 1..5usize).prop_map(|(which, count)| Step::Take(which, count)),
+        3 => (0..FILTERS, 0..8u64, prop::option::of(0..4usize))
+            .prop_map(|(filter, ago, limit)| Step::List(filter, ago, limit)),
+        2 => Just(Step::Yield),
+    ]
+}
+
+const FILTERS: usize = 8;
+
+fn filter(number: usize) -> Filter {
+    let term =
+        |field: &str, value: &str, equal| FieldTerm { field: field.into(), value: value.into(), equal };
+    let fields = |terms: Vec<FieldTerm>| FieldSelector { terms };
+    let all = Filter::default();
+    match number {
+        0 => all,
+        1 => Filter { namespace: Some("a".into()), ..all },
+        2 => Filter { fields: on("n1"), ..all },
+        3 => Filter { fields: on(""), namespace: Some("b".into()), ..all },
+        4 => Filter { labels: labelled("color", "blue"), ..all },
+        5 => Filter {
+            fields: fields(vec![term("metadata.name", "p1", true)]),
+            namespace: Some("b".into()),
+            ..all
+        },
+        6 => Filter { fields: fields(vec![term("spec.nodeName", "n1", false)]), ..all },
+        _ => Filter { fields: on("n2"), labels: labelled("color", "red"), ..all },
+    }
+}
+
+struct Watched {
+    watch: ObjectWatch,
+    filter: Filter,
+    /// What the state had, still to be told.
+    initial: Vec<String>,
+    /// Everything up to this revision has been told.
+    told: u64,
+}
+
+struct Happened {
+    revision: u64,
+    before: Option<Object>,
+    after: Option<Object>,
+}
+
+/// The first thing after `told` that somebody who selects so should be told.
+fn due(history: &[Happened], filter: &Filter, told: u64) -> Option<String> {
+    history.iter().filter(|happened| happened.revision > told).find_map(|happened| {
+        let matches = |object: &Option<Object>| object.as_ref().is_some_and(|object| filter.matches(object));
+        let kind = match (matches(&happened.before), matches(&happened.after)) {
+            (false, false) => return None,
+            (false, true) => "A",
+            (true, true) => "M",
+            (true, false) => "D",
+        };
+        let key = happened.after.as_ref().or(happened.before.as_ref())?.key();
+        Some(format!("{kind} {key}@{}", happened.revision))
+    })
+}
+
+fn state(history: &[Happened], filter: &Filter, at: u64) -> Vec<Object> {
+    let mut state = BTreeMap::new();
+    for happened in history.iter().filter(|happened| happened.revision <= at) {
+        match (&happened.before, &happened.after) {
+            (_, Some(after)) => drop(state.insert(after.key().clone(), after.clone())),
+            (Some(before), None) => drop(state.remove(before.key())),
+            (None, None) => {}
+        }
+    }
+    state.into_values().filter(|object| filter.matches(object)).collect()
+}
+
+async fn take(
+    watched: &mut Watched,
+    history: &[Happened],
+    cached: &Cached,
+    row: &Arc<Resource>,
+) -> Option<bool> {
+    let expected = if watched.initial.is_empty() {
+        due(history, &watched.filter, watched.told)
+    } else {
+        Some(watched.initial.remove(0))
+    };
+    match watched.watch.next().now_or_never() {
+        Some(Some(Ok(event))) => {
+            assert_eq!(Some(tell(&event)), expected);
+            watched.told = watched.told.max(event.revision().0);
+            Some(true)
+        }
+        Some(Some(Err(Error::Compacted { .. }))) => {
+            let floor = cached.cache(row).read().shelf.floor().0;
+            assert!(floor > watched.told, "nothing that it had not seen is gone");
+            None
+        }
+        Some(other) => panic!("{other:?}"),
+        None => {
+            let reached = cached.cache(row).read().shelf.revision().0;
+            let waits_for = expected.map(|event| event.rsplit('@').next().unwrap().parse::<u64>().unwrap());
+            assert!(waits_for.is_none_or(|revision| revision > reached), "it waits for what is there");
+            Some(false)
+        }
+    }
+}
+
+async fn run(steps: Vec<Step>) {
+    let row = pods();
+    let store = Arc::new(MemoryStore::new());
+    let options = CachedOptions::default().history_bytes(3000);
+    let cached = Cached::with_options(store, &Env::simulated(1), options);
+    let mut history: Vec<Happened> = Vec::new();
+    let mut watches: Vec<Watched> = Vec::new();
+    let key = |number: usize| (if number % 2 == 0 { "a" } else { "b" }, format!("p{}", number / 2));
+    for step in steps {
+        let newest = history.last().map_or(1, |happened| happened.revision);
+        match step {
+            Step::Write(number, node, color) => {
+                let (namespace, name) = key(number);
+                let object = pod(namespace, &name).on(NODES[node]).label("color", COLORS[color]).object(&row);
+                let before = cached.get(&row, object.key()).await.unwrap();
+                let change = match &before {
+                    Some(before) => Change::Update { object: object.clone(), from: before.revision() },
+                    None => Change::Create(object.clone()),
+                };
+                let Outcome::Committed(revision) = cached.commit(vec![change]).await.unwrap() else {
+                    panic!("nobody else writes")
+                };
+                history.push(Happened { revision: revision.0, before, after: Some(object.at(revision)) });
+            }
+            Step::Delete(number) => {
+                let (namespace, name) = key(number);
+                let held = cached.get(&row, &ObjectKey::new(namespace, name)).await.unwrap();
+                if let Some(object) = held {
+                    let change = Change::Delete { object: object.clone(), from: object.revision() };
+                    let Outcome::Committed(revision) = cached.commit(vec![change]).await.unwrap() else {
+                        panic!("nobody else writes")
+                    };
+                    history.push(Happened { revision: revision.0, before: Some(object), after: None });
+                }
+            }
+            Step::Watch(number, ago, initial) => {
+                let (selected, from) = (filter(number), newest.saturating_sub(ago).max(1));
+                let query = WatchQuery {
+                    namespace: selected.namespace.clone(),
+                    labels: selected.labels.clone(),
+                    fields: selected.fields.clone(),
+                    from: Some(Revision(from)),
+                    initial,
+                    bookmarks: false,
+                };
+                match cached.watch(&row, &query).await {
+                    Ok(watch) if initial => {
+                        let reached = cached.cache(&row).read().shelf.revision().0;
+                        assert!(reached >= from);
+                        let objects = state(&history, &selected, reached);
+                        let added = objects.iter().map(|o| format!("A {}@{}", o.key(), o.revision()));
+                        let initial = added.chain([format!("end @{reached}")]).collect();
+                        watches.push(Watched { watch, filter: selected, initial, told: 0 });
+                    }
+                    Ok(watch) => {
+                        watches.push(Watched { watch, filter: selected, initial: Vec::new(), told: from });
+                    }
+                    Err(Error::Compacted { oldest }) => assert!(oldest.0 > from + 1),
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            Step::Take(which, count) => {
+                for _ in 0..count {
+                    let Some(watched) = watches.get_mut(which) else { break };
+                    match take(watched, &history, &cached, &row).await {
+                        Some(true) => {}
+                        Some(false) => break,
+                        None => drop(watches.remove(which)),
+                    }
+                }
+            }
+            Step::List(number, ago, limit) => {
+                let (selected, at) = (filter(number), newest.saturating_sub(ago).max(1));
+                let query = ListQuery {
+                    namespace: selected.namespace.clone(),
+                    labels: selected.labels.clone(),
+                    fields: selected.fields.clone(),
+                    at: if ago == 0 { At::Newest } else { At::Exact(Revision(at)) },
+                    limit,
+                    after: None,
+                };
+                let expected = state(&history, &selected, at);
+                let mut page = cached.list(&row, &query).await.unwrap();
+                assert_eq!(page.revision.0, at);
+                let mut seen = page.items.clone();
+                assert!(limit.is_none_or(|limit| limit == 0 || seen.len() <= limit));
+                while page.more {
+                    assert_eq!(page.remaining, expected.len() - seen.len());
+                    let after = seen.last().map(|object| object.key().clone());
+                    let query = ListQuery { at: At::Exact(page.revision), after, ..query.clone() };
+                    page = cached.list(&row, &query).await.unwrap();
+                    seen.extend(page.items.clone());
+                }
+                assert_eq!((page.remaining, seen), (0, expected));
+            }
+            Step::Yield => tokio::task::yield_now().await,
+        }
+    }
+    let newest = Revision(history.last().map_or(1, |happened| happened.revision));
+    cached.wait(&row, newest).await.unwrap();
+    for mut watched in watches {
+        while take(&mut watched, &history, &cached, &row).await == Some(true) {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_program_is_answered_as_by_the_model(steps in prop::collection::vec(step(), 1..80)) {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(run(steps));
+    }
+}
