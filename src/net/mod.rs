@@ -9,6 +9,8 @@ pub mod loopback;
 #[cfg(any(feature = "process", feature = "sim"))]
 mod pool;
 pub mod proxy;
+#[cfg(feature = "sim")]
+pub mod sim;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -50,6 +50,16 @@ impl Pool {
         self.state().addresses.clone()
     }
 
+    /// The node that an address is on: its own, or that of one of its pods.
+    #[cfg(feature = "sim")]
+    pub(super) fn node_of(&self, address: IpAddr) -> Option<String> {
+        let state = self.state();
+        let node = state.addresses.iter().find(|(_, own)| **own == address).map(|(node, _)| node.clone());
+        let pod =
+            || state.attached.iter().find(|(_, own)| **own == address).map(|((node, _), _)| node.clone());
+        node.or_else(pod)
+    }
+
     pub(super) fn attach(&self, node: &str, request: &AttachRequest) -> Result<Vec<IpAddr>> {
         let mut state = self.state();
         let key = (node.to_owned(), request.sandbox.clone());

@@ -2,7 +2,11 @@
 #![allow(missing_docs, reason = "tests are read as stories, not as API documentation")]
 
 mod layers;
+#[cfg(all(feature = "process", target_os = "linux"))]
+mod process_runtime;
 mod runtime;
 mod server_kit;
 mod server_write;
+#[cfg(feature = "sim")]
+mod sim_runtime;
 mod store;

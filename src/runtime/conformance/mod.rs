@@ -7,8 +7,7 @@
 //! are skipped by name.
 //!
 //! ```no_run
-//! # use windlass::runtime::conformance::Subject;
-//! # mod mine { pub fn subject() -> std::sync::Arc<dyn super::Subject> { loop {} } }
+//! # mod mine { pub fn subject() -> std::sync::Arc<dyn windlass::runtime::conformance::Subject> { loop {} } }
 //! windlass::runtime_conformance!(mine::subject);
 //! ```
 
