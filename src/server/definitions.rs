@@ -1,6 +1,7 @@
 //! CustomResourceDefinitions: each makes rows, and takes them along with its objects when it goes.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use serde_json::Value;
@@ -17,6 +18,9 @@ use crate::store::cached::{ListQuery, ObjectEvent, WatchQuery};
 
 /// What holds a definition until its objects are gone.
 pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// How long after a failure the definitions are looked at again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The rows that a definition makes: none until its names are accepted.
 pub(crate) fn rows(tree: &Value) -> Vec<Resource> {
@@ -108,28 +112,40 @@ pub(crate) fn is_definition(row: &Resource) -> bool {
 }
 
 impl ApiServer {
-    /// Serves what a definition says, or no longer; what is older than what is known changes nothing.
+    /// Serves what a definition says, or no longer.
     pub(crate) fn install(&self, definition: &Object, gone: bool) {
+        let fresh = if gone { Vec::new() } else { rows(&definition.tree()) };
+        self.replace_rows(definition.name(), definition.revision(), definition.is_deleting() && !gone, fresh);
+    }
+
+    /// Makes these the rows of a definition; what is older than what is known changes nothing.
+    fn replace_rows(&self, name: &str, revision: Revision, terminating: bool, fresh: Vec<Resource>) {
         let mut guard = self.0.served.write().unwrap_or_else(PoisonError::into_inner);
         let served = &mut *guard;
-        let revision = definition.revision();
-        let known = served.definitions.entry(definition.name().to_owned()).or_default();
+        let known = served.definitions.entry(name.to_owned()).or_default();
         if known.revision >= revision {
             return;
         }
-        let fresh = if gone { Vec::new() } else { rows(&definition.tree()) };
-        let old = std::mem::take(&mut known.rows);
+        let wanted: Vec<_> = fresh.iter().map(Resource::gvr).collect();
+        let old = std::mem::replace(&mut known.rows, wanted);
         known.revision = revision;
-        known.terminating = definition.is_deleting();
-        known.rows = fresh.iter().map(Resource::gvr).collect();
+        known.terminating = terminating;
         let mut scheme: Scheme = (*served.scheme).clone();
-        for gvr in &old {
-            scheme = scheme.without(gvr);
+        let mut ended = Vec::new();
+        for gvr in old {
+            if !known.rows.contains(&gvr) {
+                ended.extend(scheme.resource(&gvr).cloned());
+            }
+            scheme = scheme.without(&gvr);
         }
         for row in fresh {
             scheme = scheme.with(row);
         }
         served.scheme = Arc::new(scheme);
+        drop(guard);
+        for row in ended {
+            self.cached().forget(&row);
+        }
     }
 
     /// Takes note of a definition that this server has written.
@@ -147,38 +163,60 @@ impl ApiServer {
             && served.definitions.get(&row.qualified()).is_some_and(|known| known.terminating)
     }
 
-    /// Follows the definitions that others write to the same store.
+    /// Serves the definitions that exist, and follows those that others write to the same store.
     pub(crate) async fn follow_definitions(&self) -> Result<(), Status> {
         let Some(row) = definitions_row(self) else { return Ok(()) };
-        let page =
-            self.cached().list(&row, &ListQuery::default()).await.map_err(|error| store_error(&error))?;
-        for definition in &page.items {
-            self.install(definition, false);
-            if definition.is_deleting() {
-                self.clean_up(definition.name().to_owned());
-            }
-        }
+        let mut from = self.load_definitions(&row).await?;
         let server = self.downgrade();
-        let mut from = page.revision;
         let cached = self.cached().clone();
         self.env().tasks.spawn("definitions", async move {
             loop {
                 let query = WatchQuery { from: Some(from), ..WatchQuery::default() };
-                let Ok(mut watch) = cached.watch(&row, &query).await else { return };
-                while let Some(Ok(event)) = watch.next().await {
-                    from = event.revision();
-                    let Some(server) = server.upgrade() else { return };
-                    match event {
-                        ObjectEvent::Added(object) | ObjectEvent::Modified(object) => {
-                            server.install(&object, false)
+                if let Ok(mut watch) = cached.watch(&row, &query).await {
+                    while let Some(Ok(event)) = watch.next().await {
+                        from = event.revision();
+                        let Some(server) = server.upgrade() else { return };
+                        match event {
+                            ObjectEvent::Added(object) | ObjectEvent::Modified(object) => {
+                                server.install(&object, false);
+                            }
+                            ObjectEvent::Deleted(object) => server.install(&object, true),
+                            ObjectEvent::Bookmark { .. } => {}
                         }
-                        ObjectEvent::Deleted(object) => server.install(&object, true),
-                        ObjectEvent::Bookmark { .. } => {}
+                    }
+                }
+                // What the watch missed, a look at everything finds.
+                let Some(server) = server.upgrade() else { return };
+                let clock = server.env().clock.clone();
+                match server.load_definitions(&row).await {
+                    Ok(revision) => from = revision,
+                    Err(_) => {
+                        drop(server);
+                        clock.sleep(RETRY).await;
                     }
                 }
             }
         });
         Ok(())
+    }
+
+    /// Serves the definitions that exist now, and no others.
+    async fn load_definitions(&self, row: &Arc<Resource>) -> Result<Revision, Status> {
+        let page =
+            self.cached().list(row, &ListQuery::default()).await.map_err(|error| store_error(&error))?;
+        let known: Vec<String> = {
+            let served = self.0.served.read().unwrap_or_else(PoisonError::into_inner);
+            served.definitions.keys().cloned().collect()
+        };
+        for name in known {
+            if !page.items.iter().any(|definition| definition.name() == name) {
+                self.replace_rows(&name, page.revision, false, Vec::new());
+            }
+        }
+        for definition in &page.items {
+            self.definition_stored(definition, false);
+        }
+        Ok(page.revision)
     }
 
     /// Deletes the objects of a definition that is going, and lets it go when none is left.
@@ -201,8 +239,9 @@ async fn remove_all(server: &ApiServer, name: &str) -> Result<(), Status> {
     let found = server.cached().get(&definitions, &key).await.map_err(|error| store_error(&error))?;
     let Some(definition) = found else { return Ok(()) };
     let admin = Identity::user("system:apiserver").group("system:masters");
-    if let Some(row) = rows(&definition.tree()).into_iter().map(Arc::new).next() {
-        let row = convert::stored(&server.scheme(), &row);
+    let tree = definition.tree();
+    if let Some(version) = tree["spec"]["versions"].get(0) {
+        let row = convert::stored(&server.scheme(), &Arc::new(row(&tree, version)));
         let page =
             server.cached().list(&row, &ListQuery::default()).await.map_err(|error| store_error(&error))?;
         let mut left = page.items.len();

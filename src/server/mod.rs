@@ -47,9 +47,10 @@ pub use authorize::{Authorizer, Decision};
 pub use builder::{ApiServerBuilder, BuildError};
 pub use roles::{RoleTable, Rule};
 
-use crate::api::{GroupVersionResource, Object, Resource, Scheme, Status};
+use crate::api::{GroupVersionResource, Object, Resource, Revision, Scheme, Status};
 use crate::client::{Client, Identity, NodeDialer, Request, Response};
 use crate::env::{Env, Stream};
+use crate::store;
 use crate::store::cached::Cached;
 
 /// An API server over a store. Clones are the same server.
@@ -160,6 +161,15 @@ impl ApiServer {
     #[must_use]
     pub fn node_dialer(&self) -> Option<&Arc<dyn NodeDialer>> {
         self.0.node_dialer.as_ref()
+    }
+
+    /// Forgets the history below `revision`: what reads or watches it is answered with 410 from now on.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers.
+    pub async fn compact(&self, revision: Revision) -> Result<(), store::Error> {
+        self.0.cached.compact(revision).await
     }
 
     /// Whether endpoints may have loopback addresses, which Kubernetes refuses.

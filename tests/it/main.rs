@@ -5,7 +5,13 @@ mod layers;
 #[cfg(all(feature = "process", target_os = "linux"))]
 mod process_runtime;
 mod runtime;
+mod server_authorize;
+mod server_custom;
+mod server_delete;
 mod server_kit;
+mod server_pods;
+mod server_read;
+mod server_service;
 mod server_write;
 #[cfg(feature = "sim")]
 mod sim_runtime;

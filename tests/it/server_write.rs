@@ -180,3 +180,34 @@ async fn strict_decoding_refuses_what_warning_drops() {
     let made = kit.create_with("default", "deployments", sent, WriteOptions::default()).await.unwrap();
     assert!(made["spec"].get("replcas").is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_three_patches() {
+    let kit = kit().await;
+    kit.create("default", "deployments", deployment("web")).await.unwrap();
+    let patch = |kind, patch| kit.patch("default", "deployments/web", kind, patch, WriteOptions::default());
+    let image = |tree: &Value| tree["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+    let containers =
+        json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "app:2"}]}}}});
+    let merged = patch(PatchType::StrategicMerge, containers).await.unwrap();
+    assert_eq!(image(&merged), "app:2");
+    assert_eq!(merged["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"], "Always");
+    let path = "/spec/template/spec/containers/0/image";
+    let tested = json!([{"op": "test", "path": path, "value": "app:2"},
+        {"op": "replace", "path": path, "value": "app:3"}]);
+    assert_eq!(image(&patch(PatchType::Json, tested.clone()).await.unwrap()), "app:3");
+    let failed = status_of(patch(PatchType::Json, tested).await);
+    assert_eq!((failed.code, failed.reason.as_str()), (422, "Invalid"));
+    let malformed = status_of(patch(PatchType::Merge, json!([1])).await);
+    assert_eq!((malformed.code, malformed.reason.as_str()), (400, "BadRequest"));
+    let renamed = status_of(patch(PatchType::Merge, json!({"metadata": {"name": "other"}})).await);
+    assert_eq!(
+        (renamed.code, renamed.message.as_str()),
+        (400, "the name of the object (other) does not match the name on the URL (web)")
+    );
+    let mistyped = status_of(patch(PatchType::Merge, json!({"spec": {"replicas": "many"}})).await);
+    assert_eq!(mistyped.code, 400, "{mistyped}");
+    let applied = status_of(patch(PatchType::Apply, deployment("web")).await);
+    assert_eq!((applied.code, applied.reason.as_str()), (415, "UnsupportedMediaType"));
+    assert_eq!(image(&kit.get("default", "deployments/web").await.unwrap()), "app:3");
+}

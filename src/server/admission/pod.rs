@@ -12,6 +12,7 @@ use crate::api::{ObjectKey, Resource, Scope, Status};
 use crate::server::registry::{Call, store_error};
 use crate::server::tree::{at, map_mut, text};
 use crate::store::cached::ListQuery;
+use crate::store::{KeyRange, ListOptions};
 
 /// How long a pod stays on a node that is lost, in seconds.
 const PATIENCE_SECONDS: i64 = 300;
@@ -79,6 +80,14 @@ fn class_row(call: &Call<'_>) -> Option<Arc<Resource>> {
 /// The class of a pod that names none: the lowest of those that say they are the default.
 async fn default_class(call: &Call<'_>) -> Result<(String, i64, Option<Value>), Status> {
     let Some(row) = class_row(call) else { return Ok((String::new(), 0, None)) };
+    // Mostly there is none; then nothing is decoded, and no cache is kept.
+    let mut count = ListOptions::default();
+    count.count_only = true;
+    let range = KeyRange::prefix(row.storage_key(None, None));
+    let held = call.server.cached().store().list(range, count).await.map_err(|error| store_error(&error))?;
+    if held.count == 0 {
+        return Ok((String::new(), 0, None));
+    }
     let page =
         call.server.cached().list(&row, &ListQuery::default()).await.map_err(|error| store_error(&error))?;
     let lowest = page

@@ -70,7 +70,7 @@ async fn dispatch(call: &mut Call<'_>, request: Request) -> Result<Answer, Statu
         return subresource_verb(call, &subresource, request).await;
     }
     match request {
-        Request::Get { .. } => read::get(call).await.map(object),
+        Request::Get { options, .. } => read::get(call, &options).await.map(object),
         Request::List { options, .. } => read::list(call, &options).await,
         Request::Watch { options, .. } => watch::watch(call, options).await,
         Request::Create { object, options, .. } => {
@@ -131,7 +131,7 @@ async fn subresource_verb(
         ("finalize", Request::Update { object, options, .. }) if own_kind => {
             update::update(call, object, &options, Scope::Finalize).await
         }
-        (_, Request::Get { .. }) if own_kind => read::get(call).await.map(object),
+        (_, Request::Get { options, .. }) if own_kind => read::get(call, &options).await.map(object),
         ("status", Request::Update { object, options, .. }) if own_kind => {
             update::update(call, object, &options, Scope::Status).await
         }

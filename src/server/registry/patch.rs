@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::create::check_namespace;
 use super::update::{Scope, check_name, modify, replace};
 use super::{Call, decode};
-use crate::api::{Object, Resource, Status, status};
+use crate::api::{Object, Resource, Status, patch as patches, status};
 use crate::client::{Patch, PatchType, WriteOptions};
 use crate::server::convert;
 
@@ -52,10 +52,7 @@ impl Parsed {
         match patch.kind {
             PatchType::Json => Ok(Self::Json(patch.body.clone())),
             PatchType::Merge => Ok(Self::Merge(tree()?)),
-            PatchType::StrategicMerge if row.schema.is_none() => Err(status::unsupported_media_type(
-                "the body of the request was in an unknown format - accepted media types include: \
-                 application/json-patch+json, application/merge-patch+json",
-            )),
+            PatchType::StrategicMerge if row.schema.is_none() => Err(unsupported()),
             PatchType::StrategicMerge => Ok(Self::Strategic(tree()?)),
             PatchType::Apply => Err(status::unsupported_media_type("server-side apply is not served")),
         }
@@ -63,21 +60,34 @@ impl Parsed {
 
     pub(super) fn apply(&self, row: &Resource, tree: &mut Value) -> Result<(), Status> {
         let result = match self {
-            Self::Json(patch) => serde_json::from_slice::<json_patch::Patch>(patch)
-                .map_err(|error| status::bad_request(format!("error decoding patch: {error}")))
-                .and_then(|patch| {
-                    json_patch::patch(tree, &patch)
-                        .map_err(|error| status::failure(422, "Invalid", error.to_string()))
-                }),
+            Self::Json(patch) => patches::json(tree, patch),
             Self::Merge(patch) => {
-                json_patch::merge(tree, patch);
+                patches::merge(tree, patch);
                 Ok(())
             }
-            Self::Strategic(_) => Err(status::unsupported_media_type(format!(
-                "strategic merge patches of {} are not read",
-                row.kind
-            ))),
+            Self::Strategic(patch) => patches::strategic(row, tree, patch),
         };
-        result
+        result.map_err(|error| refusal(&error))
     }
+}
+
+fn refusal(error: &patches::Error) -> Status {
+    let why = error.to_string();
+    match error {
+        patches::Error::Unprocessable(_) => {
+            // Kubernetes leaves it at the first half.
+            let message = "the server rejected our request due to an error in our request";
+            status::failure(422, "Invalid", format!("{message}: {why}"))
+        }
+        patches::Error::TooLarge(_) => status::failure(413, "RequestEntityTooLarge", why),
+        patches::Error::Unsupported => unsupported(),
+        _ => status::bad_request(why),
+    }
+}
+
+fn unsupported() -> Status {
+    status::unsupported_media_type(
+        "the body of the request was in an unknown format - accepted media types include: \
+         application/json-patch+json, application/merge-patch+json",
+    )
 }

@@ -2,14 +2,25 @@
 
 use super::{Call, store_error, too_large};
 use crate::api::{Object, Revision, Status, field, status};
-use crate::client::{ListOptions, ObjectList, ResourceVersionMatch, Response};
+use crate::client::{GetOptions, ListOptions, ObjectList, ResourceVersionMatch, Response};
 use crate::server::{Answer, continue_token};
 use crate::store;
 use crate::store::cached::{At, ListQuery, ObjectPage};
 
 /// Reads an object as it is now.
-pub(super) async fn get(call: &Call<'_>) -> Result<Object, Status> {
+///
+/// A revision that has not happened is refused; any other is satisfied by the newest.
+pub(super) async fn get(call: &Call<'_>, options: &GetOptions) -> Result<Object, Status> {
+    if let Some(asked) = options.resource_version.filter(|asked| *asked != Revision::NONE) {
+        not_ahead(call, asked).await?;
+    }
     call.current().await?.ok_or_else(|| call.not_found())
+}
+
+/// 504 where a revision has not happened.
+pub(super) async fn not_ahead(call: &Call<'_>, asked: Revision) -> Result<(), Status> {
+    let newest = call.server.cached().store().revision().await.map_err(|error| store_error(&error))?;
+    if asked > newest { Err(too_large(asked, newest)) } else { Ok(()) }
 }
 
 /// Reads many objects at one revision.

@@ -123,7 +123,9 @@ pub(crate) fn replace(
     let old = current.tree();
     check_revision(call, &new, current)?;
     check_uid(call, &new, current)?;
-    default(call, &mut new)?;
+    if scope == Scope::Main {
+        default(call, &mut new)?;
+    }
     keep_metadata(&mut new, &old);
     let rules = strategy::of(&call.row);
     let mut new = match scope {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 
-use super::read::{check_fields, invalid_options};
+use super::read::{check_fields, invalid_options, not_ahead};
 use super::{Call, store_error, too_large};
 use crate::api::{Revision, Status, field, status};
 use crate::client::{self, ResourceVersionMatch, Response, WatchEvent, WatchOptions};
@@ -23,6 +23,9 @@ pub(super) async fn watch(call: &Call<'_>, options: WatchOptions) -> Result<Answ
     check(&options)?;
     check_fields(call, &options.fields)?;
     let from = options.resource_version.filter(|revision| *revision != Revision::NONE);
+    if let Some(from) = from {
+        not_ahead(call, from).await?;
+    }
     // Without sendInitialEvents, a watch from nothing or from 0 still begins with all that exists.
     let initial = options.send_initial_events.unwrap_or(from.is_none());
     let mut fields = options.fields.clone();
