@@ -119,7 +119,7 @@ pub fn name_of(group: &str, version: &str, kind: &str) -> Option<&'static str> {
     static NAMES: std::sync::OnceLock<BTreeMap<(&str, &str, &str), &str>> = std::sync::OnceLock::new();
     let names = NAMES.get_or_init(|| {
         table::all()
-            .filter_map(|entry| match entry.get().gvk {
+            .filter_map(|entry| match entry.gvk() {
                 Some(table::Kind::One(group, version, kind)) => Some(((group, version, kind), entry.name())),
                 _ => None,
             })

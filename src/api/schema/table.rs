@@ -30,8 +30,6 @@ pub struct Type {
     pub body: Body,
     /// Whether apply replaces a value of it as a whole.
     pub atomic: bool,
-    /// Group, version and kind, for the type of a whole object.
-    pub gvk: Option<Kind>,
     /// Messages that protobuf nests where JSON does not: field name, number and type.
     pub inline: Vec<(&'static str, u32, &'static str)>,
 }
@@ -225,6 +223,17 @@ impl Entry {
         format!("{package}.{}", self.short())
     }
 
+    /// Group, version and kind, for the type of a whole object; known without reading the fields.
+    #[must_use]
+    pub fn gvk(&self) -> Option<Kind> {
+        let kind = self.head.split(' ').find_map(|word| word.strip_prefix("gvk="))?;
+        let mut parts = kind.split('/');
+        match (parts.next()?, parts.next(), parts.next()) {
+            (group, Some(version), Some(kind)) => Some(Kind::One(group, version, kind)),
+            _ => Some(Kind::Everywhere),
+        }
+    }
+
     /// The type itself, read on first use.
     pub fn get(&'static self) -> &'static Type {
         self.compiled.get_or_init(|| self.compile())
@@ -248,20 +257,13 @@ impl Entry {
 
     fn compile(&'static self) -> Type {
         let mut head = self.head.split(' ').skip(1).peekable();
-        let mut result =
-            Type { body: Body::Struct(Vec::new()), atomic: false, gvk: None, inline: Vec::new() };
+        let mut result = Type { body: Body::Struct(Vec::new()), atomic: false, inline: Vec::new() };
         let mut alias = None;
         while let Some(word) = head.next() {
             if word == "=" {
                 alias = head.next().map(|text| self.shape(text));
             } else if word == "atomic" {
                 result.atomic = true;
-            } else if word == "gvk=*" {
-                result.gvk = Some(Kind::Everywhere);
-            } else if let Some(kind) = word.strip_prefix("gvk=") {
-                let mut parts = kind.split('/');
-                let mut part = || parts.next().unwrap_or_default();
-                result.gvk = Some(Kind::One(part(), part(), part()));
             } else if let Some(inline) = word.strip_prefix("inline=") {
                 let mut parts = inline.split(':');
                 let mut part = || parts.next().unwrap_or_default();
@@ -422,7 +424,7 @@ mod tests {
         assert!(volumes.patch.merge && volumes.patch.retain_keys);
 
         let pod = find("io.k8s.api.core.v1.Pod").unwrap();
-        assert_eq!(pod.get().gvk, Some(Kind::One("", "v1", "Pod")));
+        assert_eq!(pod.gvk(), Some(Kind::One("", "v1", "Pod")));
         assert_eq!(pod.go_name(), "v1.Pod");
         let time = find("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta").unwrap();
         let time = &time.field("creationTimestamp").unwrap().shape;

@@ -75,7 +75,7 @@ fn schema(entry: &'static Entry, group: &str, version: &str, open: &mut Vec<&'st
     if entry.get().atomic {
         schema["x-kubernetes-map-type"] = "atomic".into();
     }
-    let kind = match entry.get().gvk {
+    let kind = match entry.gvk() {
         Some(Kind::One(group, version, kind)) => (group, version, kind),
         Some(Kind::Everywhere) => (group, version, entry.short()),
         None => return schema,

@@ -1,0 +1,179 @@
+//! Checks that many kinds share.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::at::At;
+use crate::api::field::Error;
+use crate::api::names;
+use crate::api::quantity::Quantity;
+
+/// What is wrong so far.
+pub(super) type Errors = Vec<Error>;
+
+pub(super) const IMMUTABLE: &str = "field is immutable";
+pub(super) const NEGATIVE: &str = "must be greater than or equal to 0";
+pub(super) const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
+
+/// Each sentence about the value here.
+pub(super) fn sentences(at: &At<'_>, sentences: Vec<String>, errors: &mut Errors) {
+    errors.extend(sentences.into_iter().map(|sentence| at.invalid(sentence)));
+}
+
+/// The text here must pass a check of names.
+pub(super) fn named(at: &At<'_>, check: names::Check, errors: &mut Errors) {
+    sentences(at, check(at.text()), errors);
+}
+
+/// The text here, where there is one, must pass a check of names.
+pub(super) fn named_if_set(at: &At<'_>, check: names::Check, errors: &mut Errors) {
+    if !at.text().is_empty() {
+        named(at, check, errors);
+    }
+}
+
+/// There must be a text here.
+pub(super) fn present(at: &At<'_>, errors: &mut Errors) -> bool {
+    let present = !at.text().is_empty();
+    if !present {
+        errors.push(at.required(""));
+    }
+    present
+}
+
+/// There must be a text here, and it must pass a check of names.
+pub(super) fn present_and_named(at: &At<'_>, check: names::Check, errors: &mut Errors) {
+    if present(at, errors) {
+        named(at, check, errors);
+    }
+}
+
+/// The text here must be one of these.
+pub(super) fn one_of(at: &At<'_>, allowed: &[&str], errors: &mut Errors) {
+    if present(at, errors) {
+        one_of_if_set(at, allowed, errors);
+    }
+}
+
+/// The text here, where there is one, must be one of these.
+pub(super) fn one_of_if_set(at: &At<'_>, allowed: &[&str], errors: &mut Errors) {
+    if at.is_set() && !allowed.contains(&at.text()) {
+        errors.push(at.not_supported(allowed));
+    }
+}
+
+pub(super) fn non_negative(at: &At<'_>, errors: &mut Errors) {
+    if at.number().is_some_and(|number| number < 0) {
+        errors.push(at.invalid(NEGATIVE));
+    }
+}
+
+pub(super) fn port_number(at: &At<'_>, errors: &mut Errors) {
+    sentences(at, names::port_number(at.number().unwrap_or_default()), errors);
+}
+
+pub(super) fn port_number_or_name(at: &At<'_>, errors: &mut Errors) {
+    if at.value().is_string() {
+        named(at, names::port_name, errors);
+    } else {
+        port_number(at, errors);
+    }
+}
+
+/// A number that is not negative, or a percentage.
+pub(super) fn count_or_percent(at: &At<'_>, errors: &mut Errors) {
+    if at.value().is_string() {
+        named(at, names::percent, errors);
+    } else {
+        non_negative(at, errors);
+    }
+}
+
+/// The labels here. Errors stand at the map, with the key or value that is wrong.
+pub(super) fn labels(at: &At<'_>, errors: &mut Errors) {
+    for (key, value) in at.entries() {
+        for sentence in names::qualified_name(key) {
+            errors.push(Error::invalid(&at.path(), key, sentence));
+        }
+        for sentence in names::label_value(value.text()) {
+            errors.push(Error::invalid(&at.path(), value.text(), sentence));
+        }
+    }
+}
+
+/// A label selector of `matchLabels` and `matchExpressions`.
+pub(super) fn label_selector(at: &At<'_>, errors: &mut Errors) {
+    labels(&at.get("matchLabels"), errors);
+    for requirement in at.get("matchExpressions").items() {
+        let (operator, values) = (requirement.get("operator"), requirement.get("values"));
+        match operator.text() {
+            "In" | "NotIn" if values.len() == 0 => {
+                errors.push(values.required("must be specified when `operator` is 'In' or 'NotIn'"));
+            }
+            "Exists" | "DoesNotExist" if values.len() > 0 => {
+                errors.push(
+                    values.forbidden("may not be specified when `operator` is 'Exists' or 'DoesNotExist'"),
+                );
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            _ => errors.push(operator.invalid("not a valid selector operator")),
+        }
+        named(&requirement.get("key"), names::qualified_name, errors);
+        values.items().for_each(|value| named(&value, names::label_value, errors));
+    }
+}
+
+/// The quantity here; `None` where there is none, or where decoding has already refused it.
+pub(super) fn quantity(at: &At<'_>) -> Option<Quantity> {
+    at.value().as_str().and_then(|text| text.parse().ok())
+}
+
+pub(super) fn non_negative_quantity(at: &At<'_>, errors: &mut Errors) {
+    if quantity(at).is_some_and(|quantity| quantity.is_negative()) {
+        errors.push(at.invalid(NEGATIVE));
+    }
+}
+
+/// The IP address here.
+pub(super) fn ip(at: &At<'_>, errors: &mut Errors) -> Option<IpAddr> {
+    let parsed = at.text().parse().ok();
+    if parsed.is_none() {
+        errors.push(at.invalid("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
+    }
+    parsed
+}
+
+/// What is here must be what was there, where absent, empty and null are the same.
+pub(super) fn immutable(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
+    if !same(new.value(), old.value()) {
+        errors.push(new.invalid(IMMUTABLE));
+    }
+}
+
+/// Whether two values are the same to Kubernetes, which knows no difference between absent and empty.
+pub(super) fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(left), Value::Object(right)) => {
+            let covers = |left: &serde_json::Map<_, _>, right: &serde_json::Map<String, Value>| {
+                left.iter().all(|(key, value)| same(value, right.get::<String>(key).unwrap_or(&Value::Null)))
+            };
+            covers(left, right) && right.iter().all(|(key, value)| left.contains_key(key) || empty(value))
+        }
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
+        }
+        _ => one == other || (empty(one) && empty(other)),
+    }
+}
+
+fn empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.values().all(empty),
+        Value::Bool(flag) => !flag,
+        Value::Number(_) => false,
+    }
+}
