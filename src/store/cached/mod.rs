@@ -13,6 +13,8 @@
 //! What a commit has decoded, the feeder does not decode again.
 
 mod change;
+#[cfg(test)]
+mod failing;
 mod handover;
 #[cfg(test)]
 mod model;

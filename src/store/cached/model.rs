@@ -145,7 +145,7 @@ async fn run(steps: Vec<Step>) {
     let cached = Cached::with_options(store, &Env::simulated(1), options);
     let mut history: Vec<Happened> = Vec::new();
     let mut watches: Vec<Watched> = Vec::new();
-    let key = |number: usize| (if number % 2 == 0 { "a" } else { "b" }, format!("p{}", number / 2));
+    let key = |number: usize| (if number.is_multiple_of(2) { "a" } else { "b" }, format!("p{}", number / 2));
     for step in steps {
         let newest = history.last().map_or(1, |happened| happened.revision);
         match step {

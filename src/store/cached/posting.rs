@@ -64,10 +64,10 @@ impl Term {
     /// The most selective index value that everything selected has.
     pub(super) fn of(filter: &Filter, row: &Resource) -> Self {
         let namespace = filter.namespace.as_deref().or_else(|| filter.wanted("metadata.namespace"));
-        if let Some(name) = filter.wanted("metadata.name") {
-            if let Some(namespace) = namespace.or((!row.namespaced()).then_some("")) {
-                return Self::Key(ObjectKey::new(namespace, name));
-            }
+        if let Some(name) = filter.wanted("metadata.name")
+            && let Some(namespace) = namespace.or((!row.namespaced()).then_some(""))
+        {
+            return Self::Key(ObjectKey::new(namespace, name));
         }
         let indexed = row.selectable.iter().enumerate().filter(|(_, field)| field.indexed);
         let field =
@@ -229,16 +229,12 @@ fn visit_in<K, Q>(
     K: std::hash::Hash + Eq + std::borrow::Borrow<Q> + for<'a> From<Borrowed<'a, Q>>,
     Q: std::hash::Hash + Eq + ?Sized,
 {
-    match lists.get(value) {
-        Some(posting) => {
-            if !visit(posting) {
-                lists.remove(value);
-            }
+    if let Some(posting) = lists.get(value) {
+        if !visit(posting) {
+            lists.remove(value);
         }
-        None if make => {
-            visit(lists.entry(K::from(Borrowed(value))).or_default());
-        }
-        None => {}
+    } else if make {
+        visit(lists.entry(K::from(Borrowed(value))).or_default());
     }
 }
 

@@ -214,12 +214,12 @@ impl Shelf {
             let sets = self.by_field.entry(position).or_default();
             let old = before.and_then(|before| before.field(&field.name));
             let new = after.and_then(|after| after.field(&field.name));
-            if let (Some(before), Some(old)) = (before, old.filter(|old| Some(*old) != new)) {
-                if let Some(set) = sets.get_mut(old) {
-                    set.remove(before.key());
-                    if set.is_empty() {
-                        sets.remove(old);
-                    }
+            if let (Some(before), Some(old)) = (before, old.filter(|old| Some(*old) != new))
+                && let Some(set) = sets.get_mut(old)
+            {
+                set.remove(before.key());
+                if set.is_empty() {
+                    sets.remove(old);
                 }
             }
             if let (Some(after), Some(new)) = (after, new) {

@@ -39,10 +39,10 @@ impl Pod {
     }
 }
 
-struct World {
-    store: MemoryStore,
-    cached: Arc<Cached>,
-    row: Arc<Resource>,
+pub(super) struct World {
+    pub(super) store: MemoryStore,
+    pub(super) cached: Arc<Cached>,
+    pub(super) row: Arc<Resource>,
 }
 
 fn world() -> World {
@@ -56,7 +56,7 @@ fn world_with(options: CachedOptions) -> World {
 }
 
 impl World {
-    async fn create(&self, pod: Pod) -> Revision {
+    pub(super) async fn create(&self, pod: Pod) -> Revision {
         self.commit(Change::Create(pod.object(&self.row))).await
     }
 
@@ -81,11 +81,11 @@ impl World {
         self.commit(Change::Delete { object, from }).await
     }
 
-    async fn watch(&self, query: WatchQuery) -> ObjectWatch {
+    pub(super) async fn watch(&self, query: WatchQuery) -> ObjectWatch {
         self.cached.watch(&self.row, &query).await.unwrap()
     }
 
-    async fn names(&self, query: ListQuery) -> Vec<String> {
+    pub(super) async fn names(&self, query: ListQuery) -> Vec<String> {
         let page = self.cached.list(&self.row, &query).await.unwrap();
         page.items.iter().map(|object| object.key().to_string()).collect()
     }
@@ -119,7 +119,7 @@ pub(super) fn tell(event: &ObjectEvent) -> String {
     }
 }
 
-async fn next(watch: &mut ObjectWatch) -> String {
+pub(super) async fn next(watch: &mut ObjectWatch) -> String {
     match watch.next().await {
         Some(Ok(event)) => tell(&event),
         Some(Err(error)) => error.to_string(),
@@ -439,128 +439,4 @@ async fn a_value_that_is_no_object_is_passed_over() {
     let txn = Txn::new().then(Op::put("/registry/pods/a/broken", body));
     let revision = world.store.commit(txn).await.unwrap().revision;
     assert_eq!(next(&mut watch).await, format!("A a/broken@{revision}"));
-}
-
-/// A store whose watches can be cut, and which fails when told to.
-struct Shaky {
-    inner: MemoryStore,
-    cut: tokio::sync::Notify,
-    failures: std::sync::atomic::AtomicUsize,
-    calls: std::sync::atomic::AtomicUsize,
-}
-
-impl Shaky {
-    fn new(inner: MemoryStore) -> Arc<Self> {
-        Arc::new(Self { inner, cut: tokio::sync::Notify::new(), failures: 0.into(), calls: 0.into() })
-    }
-
-    fn fail(&self) -> Result<()> {
-        use std::sync::atomic::Ordering::Relaxed;
-        self.calls.fetch_add(1, Relaxed);
-        let left = self.failures.load(Relaxed);
-        if left > 0 {
-            self.failures.store(left - 1, Relaxed);
-            return Err(row::unavailable("asking the store", "it is shaky"));
-        }
-        Ok(())
-    }
-}
-
-#[async_trait::async_trait]
-impl ObjectStore for Arc<Shaky> {
-    async fn revision(&self) -> Result<Revision> {
-        self.inner.revision().await
-    }
-    async fn list(&self, range: KeyRange, options: ListOptions) -> Result<crate::store::Page> {
-        self.fail()?;
-        self.inner.list(range, options).await
-    }
-    async fn commit(&self, txn: Txn) -> Result<crate::store::Committed> {
-        self.inner.commit(txn).await
-    }
-    async fn watch(
-        &self,
-        range: KeyRange,
-        options: crate::store::WatchOptions,
-    ) -> Result<crate::store::WatchStream> {
-        self.fail()?;
-        let shaky = self.clone();
-        let cut = async move { shaky.cut.notified().await };
-        let error = futures_util::stream::once(async { Err(row::unavailable("watching", "it was cut")) });
-        Ok(Box::pin(self.inner.watch(range, options).await?.take_until(Box::pin(cut)).chain(error)))
-    }
-    async fn request_progress(&self, range: KeyRange) -> Result<()> {
-        self.inner.request_progress(range).await
-    }
-    async fn compact(&self, revision: Revision) -> Result<()> {
-        self.inner.compact(revision).await
-    }
-}
-
-fn shaky_world() -> (Arc<Shaky>, World) {
-    let store = MemoryStore::new();
-    let shaky = Shaky::new(store.clone());
-    let cached = Cached::new(Arc::new(shaky.clone()), &Env::simulated(1));
-    (shaky, World { store, cached, row: pods() })
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_watch_outlives_the_failures_of_the_store_and_misses_nothing() {
-    let (shaky, world) = shaky_world();
-    let mut watch = world.watch(WatchQuery::default()).await;
-    for round in 0..5 {
-        let before = world.create(pod("a", &format!("{round}-before"))).await;
-        shaky.failures.store(3, std::sync::atomic::Ordering::Relaxed);
-        shaky.cut.notify_one();
-        tokio::task::yield_now().await;
-        let meanwhile = world.create(pod("a", &format!("{round}-meanwhile"))).await;
-        assert_eq!(next(&mut watch).await, format!("A a/{round}-before@{before}"));
-        assert_eq!(next(&mut watch).await, format!("A a/{round}-meanwhile@{meanwhile}"));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_waits_for_a_store_that_fails_is_told() {
-    let (shaky, world) = shaky_world();
-    shaky.failures.store(2, std::sync::atomic::Ordering::Relaxed);
-    let list = async || world.cached.list(&world.row, &ListQuery::default()).await;
-    assert!(matches!(list().await, Err(Error::Unavailable { .. })));
-    assert!(matches!(list().await, Err(Error::Unavailable { .. })));
-    assert!(list().await.is_ok());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_the_store_compacted_while_it_was_away_expires_watches() {
-    let (shaky, world) = shaky_world();
-    let mut watch = world.watch(WatchQuery::default()).await;
-    shaky.failures.store(2, std::sync::atomic::Ordering::Relaxed);
-    shaky.cut.notify_one();
-    tokio::task::yield_now().await;
-    world.create(pod("a", "x")).await;
-    let newest = world.create(pod("a", "y")).await;
-    world.store.compact(newest).await.unwrap();
-    assert!(matches!(watch.next().await, Some(Err(Error::Compacted { .. }))));
-    assert_eq!(world.names(ListQuery::default()).await, ["a/x", "a/y"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cache_whose_tasks_end_before_they_begin_does_not_keep_anybody_waiting() {
-    let env = Env::simulated(1);
-    env.tasks.cancel();
-    let cached = Cached::new(Arc::new(MemoryStore::new()), &env);
-    assert!(matches!(cached.list(&pods(), &ListQuery::default()).await, Err(Error::Unavailable { .. })));
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_upstream_watch_serves_everybody() {
-    let (shaky, world) = shaky_world();
-    let mut watches = Vec::new();
-    for node in 0..100 {
-        let query = WatchQuery { fields: on(&format!("n{node}")), initial: true, ..WatchQuery::default() };
-        watches.push(world.watch(query).await);
-    }
-    let created = world.create(pod("a", "x")).await;
-    world.cached.wait(&world.row, created).await.unwrap();
-    let calls = shaky.calls.load(std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(calls, 2, "one list and one watch");
 }

@@ -290,10 +290,9 @@ fn run(steps: Vec<Step>) {
                 }
             }
             Step::Take(which, count) => {
-                if let Some(watched) = watches.get_mut(which) {
-                    if !take(watched, &model, count) {
-                        watches.remove(which);
-                    }
+                let ended = watches.get_mut(which).is_some_and(|watched| !take(watched, &model, count));
+                if ended {
+                    watches.remove(which);
                 }
             }
             Step::Drop(which) if which < watches.len() => drop(watches.remove(which)),
