@@ -12,7 +12,7 @@ use super::recorder::Recorder;
 use crate::client::{Client, Informer};
 use crate::env::Env;
 use crate::net::NetworkProvider;
-use crate::runtime::{ContainerRuntime, ContainerStatus};
+use crate::runtime::ContainerRuntime;
 
 /// What every part of one agent shares.
 pub(super) struct Context {
@@ -39,10 +39,10 @@ pub(super) struct Drain {
 
 /// A pod as its worker last saw it, for those who ask the agent.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "server"), allow(dead_code, reason = "nobody asks where the API is not served"))]
 pub(super) struct View {
     pub(super) pod: Arc<Pod>,
     pub(super) status: PodStatus,
-    pub(super) containers: Vec<ContainerStatus>,
 }
 
 /// The agent's pods, by uid.
@@ -58,6 +58,7 @@ impl Views {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
+    #[cfg(feature = "server")]
     pub(super) fn all(&self) -> Vec<View> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }

@@ -19,6 +19,8 @@ mod dispatch;
 pub mod environment;
 mod health;
 mod heartbeat;
+#[cfg(feature = "server")]
+mod kubelet_api;
 mod labels;
 pub mod lifecycle;
 mod node_object;

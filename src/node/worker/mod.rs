@@ -319,8 +319,7 @@ impl PodWorker {
     fn show(&mut self, uid: &str, decision: &Decision) {
         self.status = compose(&self.observed(), &self.context.machine, &self.status, decision.ending);
         self.tell_back_off();
-        let view =
-            View { pod: self.pod.clone(), status: self.status.clone(), containers: self.containers.clone() };
+        let view = View { pod: self.pod.clone(), status: self.status.clone() };
         self.context.views.set(uid, view);
         if self.writing || self.deleting || self.notes.end == Some(End::Gone) {
             return;
