@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 
+use super::admission::admit;
 use super::context::Context;
 use super::labels::POD_UID;
 use super::worker::{Mailbox, PodWorker, remove_sandbox};
@@ -68,11 +69,18 @@ impl Dispatch {
         if let Some(mailbox) = state.workers.get(&uid) {
             return mailbox.post(pod.clone());
         }
-        let found = state.found.remove(&uid).unwrap_or_default();
+        let known = state.found.remove(&uid);
+        // What runs here was taken in before; only what is new is judged.
+        let others: Vec<_> = state.workers.values().map(|mailbox| mailbox.pod()).collect();
+        let started = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
+        let judged = known.is_none() && !started && pod.metadata.deletion_timestamp.is_none();
+        let rejection = judged.then(|| admit(pod, &others, &self.context.allocatable).err()).flatten();
+        let found = known.unwrap_or_default();
         let mailbox = Mailbox::new(pod.clone());
         state.workers.insert(uid.clone(), mailbox.clone());
         drop(state);
-        let worker = PodWorker::new(self.context.clone(), mailbox, found.sandbox, found.containers);
+        let worker =
+            PodWorker::new(self.context.clone(), mailbox, found.sandbox, found.containers, rejection);
         let dispatch = self.clone();
         self.context.env.tasks.spawn("pod", async move {
             worker.run().await;

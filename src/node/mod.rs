@@ -13,6 +13,7 @@
 //! gRPC probes, HTTPS probes, ephemeral containers, static pods, eviction under pressure, in-place
 //! resizing.
 
+mod admission;
 mod agent;
 mod context;
 mod dispatch;

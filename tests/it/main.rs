@@ -2,6 +2,8 @@
 #![allow(missing_docs, reason = "tests are read as stories, not as API documentation")]
 
 mod layers;
+mod node_kit;
+mod node_lifecycle;
 #[cfg(all(feature = "process", target_os = "linux"))]
 mod process_runtime;
 mod runtime;

@@ -10,7 +10,9 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use serde_json::{Value, json};
-use windlass::client::{self, Api, Client, ClientExt, Identity, ListOptions, Payload, Target, WatchOptions, WriteOptions};
+use windlass::client::{
+    self, Api, Client, ClientExt, Identity, ListOptions, Payload, Target, WatchOptions, WriteOptions,
+};
 use windlass::env::{BoxIo, Env};
 use windlass::net::{AttachRequest, Attachment, NetworkProvider};
 use windlass::node::{NodeAgent, NodeAgentBuilder};
@@ -64,7 +66,8 @@ impl Machine {
     /// A server and a machine that knows these images; no agent yet.
     pub(crate) async fn new(images: impl IntoIterator<Item = (&'static str, Script)>) -> Self {
         let env = Env::simulated(11);
-        let server = ApiServer::builder().store(Arc::new(MemoryStore::new())).env(env.clone()).build().await.unwrap();
+        let server =
+            ApiServer::builder().store(Arc::new(MemoryStore::new())).env(env.clone()).build().await.unwrap();
         let scripts = Scripts::new();
         for (image, script) in images {
             scripts.script(image, script).unwrap();
@@ -165,7 +168,8 @@ impl Machine {
         self.pass(1).await;
         let events = Api::<Event>::namespaced(self.client.clone(), "default");
         let mut events = events.list(ListOptions::default()).await.unwrap().items;
-        let revision = |event: &Event| event.metadata.resource_version.as_ref().unwrap().parse::<u64>().unwrap();
+        let revision =
+            |event: &Event| event.metadata.resource_version.as_ref().unwrap().parse::<u64>().unwrap();
         events.retain(|event| event.involved_object.name.as_deref() == Some(pod));
         events.sort_by_key(|event| (event.first_timestamp.clone(), revision(event)));
         events
@@ -184,7 +188,9 @@ impl Machine {
 pub(crate) fn state(pod: &Pod, container: &str) -> (String, i32) {
     let status = pod.status.as_ref().unwrap();
     let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
-    let Some(one) = all.into_iter().find(|status| status.name == container) else { return ("none".into(), 0) };
+    let Some(one) = all.into_iter().find(|status| status.name == container) else {
+        return ("none".into(), 0);
+    };
     let state = one.state.clone().unwrap_or_default();
     let word = match (state.waiting, state.running, state.terminated) {
         (Some(waiting), ..) => waiting.reason.unwrap_or_default(),

@@ -82,7 +82,9 @@ async fn crashes_are_restarted_with_growing_pauses() {
     machine.run("bad", json!({"containers": [{"name": "app", "image": "bad"}]})).await;
     let mut seconds = Vec::new();
     for restarts in 1..=6 {
-        machine.until("bad", "restarted", |pod| pod.status.is_some() && state(pod, "app").1 >= restarts).await;
+        machine
+            .until("bad", "restarted", |pod| pod.status.is_some() && state(pod, "app").1 >= restarts)
+            .await;
         seconds.push(machine.second());
     }
     let pauses: Vec<_> = seconds.windows(2).map(|pair| pair[1] - pair[0]).collect();
@@ -133,7 +135,9 @@ async fn readiness_follows_the_probe() {
     let _agent = machine.agent().await;
     let probe = json!({"httpGet": {"path": "/", "port": 80}, "periodSeconds": 2});
     let start = machine.second();
-    machine.run("web", json!({"containers": [{"name": "app", "image": "web:1", "readinessProbe": probe}]})).await;
+    machine
+        .run("web", json!({"containers": [{"name": "app", "image": "web:1", "readinessProbe": probe}]}))
+        .await;
     machine.until("web", "ready", |pod| is(pod, "app", "ready")).await;
     let took = machine.second() - start;
     assert!((7..=9).contains(&took), "{took}");
@@ -198,7 +202,9 @@ async fn a_hook_counts_as_grace_and_what_ignores_sigterm_is_killed() {
     let machine = Machine::new([("polite", Script::new()), ("deaf", deaf)]).await;
     let _agent = machine.agent().await;
     // (image, preStop sleep, grace, seconds until it is gone)
-    for (image, sleep, seconds, least) in [("polite", 5, 30, 5), ("deaf", 0, 20, 20), ("deaf", 6, 10, 10), ("deaf", 30, 4, 6)] {
+    for (image, sleep, seconds, least) in
+        [("polite", 5, 30, 5), ("deaf", 0, 20, 20), ("deaf", 6, 10, 10), ("deaf", 30, 4, 6)]
+    {
         let hook = json!({"preStop": {"sleep": {"seconds": sleep}}});
         let mut container = json!({"name": "app", "image": image});
         if sleep > 0 {
@@ -249,7 +255,8 @@ async fn a_pod_leaves_rotation_before_it_is_asked_to_end() {
         all.iter().any(|one| matches!(one.state, ContainerState::Running { .. }))
     };
     assert!(runs().await, "it is still in rotation");
-    let slices = Api::<k8s_openapi::api::discovery::v1::EndpointSlice>::namespaced(machine.client.clone(), "default");
+    let slices =
+        Api::<k8s_openapi::api::discovery::v1::EndpointSlice>::namespaced(machine.client.clone(), "default");
     slices.merge_patch("web-1", &slice(false)).await.unwrap();
     machine.env.clock.sleep(Duration::from_millis(400)).await;
     assert!(runs().await, "proxies need a moment");
@@ -290,12 +297,21 @@ async fn an_agent_that_restarts_adopts_what_runs_and_clears_what_nobody_wants() 
 async fn a_pod_that_mounts_what_cannot_be_mounted_waits_and_says_so() {
     let machine = Machine::new([("web:1", Script::new())]).await;
     let _agent = machine.agent().await;
-    let container = json!({"name": "app", "image": "web:1", "volumeMounts": [{"name": "data", "mountPath": "/d"}]});
-    machine.run("web", json!({"containers": [container], "volumes": [{"name": "data", "emptyDir": {}}]})).await;
+    let container =
+        json!({"name": "app", "image": "web:1", "volumeMounts": [{"name": "data", "mountPath": "/d"}]});
+    machine
+        .run("web", json!({"containers": [container], "volumes": [{"name": "data", "emptyDir": {}}]}))
+        .await;
     machine.until("web", "refused", |pod| is(pod, "app", "CreateContainerConfigError")).await;
     machine.pass(600).await;
     assert_eq!(machine.has().await, (0, 0));
-    assert!(machine.told("web").await.iter().any(|(reason, text)| reason == "FailedMount" && text.contains("\"data\"")));
+    assert!(
+        machine
+            .told("web")
+            .await
+            .iter()
+            .any(|(reason, text)| reason == "FailedMount" && text.contains("\"data\""))
+    );
 }
 
 #[tokio::test(start_paused = true)]

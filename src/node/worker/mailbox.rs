@@ -49,6 +49,11 @@ impl Mailbox {
         self.change(|slot| slot.look = true);
     }
 
+    /// The newest object.
+    pub(in crate::node) fn pod(&self) -> Arc<Pod> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).pod.clone()
+    }
+
     pub(super) fn read(&self) -> Mail {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         Mail { pod: slot.pod.clone(), gone: slot.gone, look: std::mem::take(&mut slot.look) }

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) use mailbox::Mailbox;
 pub(super) use sandbox::remove as remove_sandbox;
 
+use super::admission::Rejection;
 use super::context::{Context, View};
 use super::health::{Answer, run_probe};
 use super::lifecycle::{
@@ -108,16 +109,22 @@ enum Next {
 }
 
 impl PodWorker {
-    /// A worker for the pod in `mailbox`, which adopts what the runtime already has of it.
+    /// A worker for the pod in `mailbox`, which adopts what the runtime already has of it. A pod that
+    /// was rejected only fails.
     pub(super) fn new(
         context: Arc<Context>,
         mailbox: Arc<Mailbox>,
         sandbox: Option<SandboxStatus>,
         containers: Vec<ContainerStatus>,
+        rejection: Option<Rejection>,
     ) -> Self {
         let (report, done) = mpsc::unbounded_channel();
-        let pod = mailbox.read().pod;
-        mailbox.look();
+        let pod = mailbox.pod();
+        let mut notes = Notes::default();
+        if let Some(Rejection { reason, message }) = rejection {
+            context.recorder.tell(reference(&pod, None), Severity::Warning, &reason, message.clone());
+            notes.end = Some(End::Failed { reason, message: format!("Pod was rejected: {message}") });
+        }
         Self {
             tasks: context.env.tasks.child(),
             status: pod.status.clone().unwrap_or_default(),
@@ -128,7 +135,7 @@ impl PodWorker {
             pod,
             sandbox,
             containers,
-            notes: Notes::default(),
+            notes,
             probes: BTreeMap::new(),
             probing: BTreeSet::new(),
             abandon: CancellationToken::new(),
