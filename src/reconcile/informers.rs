@@ -9,6 +9,7 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{claims, pods};
+use crate::api::selector::FieldSelector;
 use crate::client::{Client, Informer, InformerBuilder, Typed};
 use crate::env::Env;
 
@@ -16,6 +17,8 @@ use crate::env::Env;
 pub(super) const BY_CONTROLLER: &str = "controller";
 /// Pods by node.
 pub(super) const BY_NODE: &str = "node";
+/// The ConfigMap of every namespace that holds the certificate of the cluster's authority.
+pub(super) const ROOT_CA: &str = "kube-root-ca.crt";
 
 /// The index value of a namespace's objects that have no controller.
 pub(super) fn orphans(namespace: &str) -> String {
@@ -45,7 +48,7 @@ struct Inner {
     leases: OnceLock<Informer<Lease>>,
     namespaces: OnceLock<Informer<Namespace>>,
     service_accounts: OnceLock<Informer<ServiceAccount>>,
-    config_maps: OnceLock<Informer<ConfigMap>>,
+    root_ca_maps: OnceLock<Informer<ConfigMap>>,
 }
 
 impl Informers {
@@ -62,7 +65,7 @@ impl Informers {
             leases: OnceLock::new(),
             namespaces: OnceLock::new(),
             service_accounts: OnceLock::new(),
-            config_maps: OnceLock::new(),
+            root_ca_maps: OnceLock::new(),
         }))
     }
 
@@ -120,7 +123,9 @@ impl Informers {
         self.get(&self.0.service_accounts, |builder| builder)
     }
 
-    pub(super) fn config_maps(&self) -> Informer<ConfigMap> {
-        self.get(&self.0.config_maps, |builder| builder)
+    pub(super) fn root_ca_maps(&self) -> Informer<ConfigMap> {
+        self.get(&self.0.root_ca_maps, |builder| {
+            builder.fields(FieldSelector::equals("metadata.name", ROOT_CA))
+        })
     }
 }

@@ -17,12 +17,17 @@ pub mod queue;
 mod writes;
 
 mod claims;
+mod discovery;
 mod informers;
 mod pods;
 
 mod deployment;
 mod endpoint_slice;
+mod garbage;
 mod manager;
+mod namespace;
+mod namespace_content;
+mod node;
 mod replica_set;
 
 pub use controller::{Action, Controller, ControllerBuilder, Reconciler, map};
