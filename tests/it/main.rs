@@ -6,6 +6,10 @@ mod node_kit;
 mod node_lifecycle;
 #[cfg(all(feature = "process", target_os = "linux"))]
 mod process_runtime;
+mod reconcile_garbage;
+mod reconcile_kit;
+mod reconcile_nodes;
+mod reconcile_workloads;
 mod runtime;
 mod server_authorize;
 mod server_custom;

@@ -2,6 +2,7 @@
 //! rotation.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,8 +28,13 @@ pub(in super::super) fn start(
     events: &Events,
 ) -> Controller {
     let (nodes, leases, pods) = (informers.nodes(), informers.leases(), informers.pods());
+    let (all, any_ready) = (nodes.clone(), AtomicBool::new(false));
     Controller::builder("node-lifecycle", client, env)
-        .watch(&nodes, map::itself)
+        .watch(&nodes, move |node: &Node| {
+            // Whether any node is ready decides whether pods are driven away from the others.
+            let ready = any_is_ready(&all);
+            if any_ready.swap(ready, Ordering::Relaxed) == ready { map::itself(node) } else { all.keys() }
+        })
         .watch(&leases, |lease: &Lease| {
             vec![ObjectKey::new("", lease.metadata.name.clone().unwrap_or_default())]
         })
@@ -43,6 +49,10 @@ pub(in super::super) fn start(
             clock: env.clock.clone(),
             heard: Mutex::default(),
         })
+}
+
+fn any_is_ready(nodes: &Informer<Node>) -> bool {
+    nodes.list().iter().any(|node| health::ready(node) == Some("True"))
 }
 
 struct NodeReconciler {
@@ -119,7 +129,7 @@ impl NodeReconciler {
     async fn follow(&self, node: &Node, was_ready: bool) -> Result<(), Error> {
         let name = node.metadata.name.as_deref().unwrap_or_default();
         let ready = health::ready(node);
-        let evict = self.nodes.list().iter().any(|node| health::ready(node) == Some("True"));
+        let evict = any_is_ready(&self.nodes);
         if let Some(taints) = health::taints(node, evict, self.clock.now_seconds()) {
             let patch = json!({
                 "metadata": {"resourceVersion": node.metadata.resource_version, "uid": node.metadata.uid},
