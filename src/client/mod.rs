@@ -12,6 +12,7 @@ mod identity;
 mod informer;
 mod kubeconfig;
 mod node_dialer;
+mod recorder;
 mod request;
 mod response;
 pub mod wire;
@@ -29,6 +30,7 @@ pub use kubeconfig::{
     Cluster, Context, Kubeconfig, KubeconfigError, NamedCluster, NamedContext, NamedUser, User,
 };
 pub use node_dialer::NodeDialer;
+pub use recorder::{EventKind, Events, reference};
 pub use request::{
     DeleteOptions, FieldValidation, GetOptions, ListOptions, Patch, PatchType, Payload, Preconditions,
     PropagationPolicy, Request, ResourceVersionMatch, Target, WatchOptions, WriteOptions,

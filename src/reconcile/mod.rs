@@ -12,7 +12,6 @@
 
 mod controller;
 mod error;
-mod events;
 pub mod queue;
 mod writes;
 
@@ -30,7 +29,7 @@ mod namespace_content;
 mod node;
 mod replica_set;
 
+pub use crate::client::{EventKind, Events, reference};
 pub use controller::{Action, Controller, ControllerBuilder, Reconciler, map};
 pub use error::Error;
-pub use events::{EventKind, Events, reference};
 pub use manager::{BuiltIn, ControllerManager, ControllerManagerBuilder};

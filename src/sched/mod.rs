@@ -1,1 +1,40 @@
-//! The scheduler.
+//! The scheduler: which node a pod goes to.
+//!
+//! A pod waits in the [queue](Queue) until its turn. A [`Profile`]'s plugins then decide over a
+//! [`Snapshot`] of the nodes: filters say where it fits and why not, scores say where it fits best
+//! ([`decide`], a pure function). The pod is assumed to be on the chosen node from then on, and is
+//! bound there by a task of its own while the next pod is decided. A pod that fits nowhere waits for
+//! an event that one of the plugins that rejected it says could help.
+//!
+//! One task owns queue and snapshot, so a decision and what follows from it are one step: informers
+//! and binding tasks send it messages. It observes through informers and acts through a
+//! [`Client`](crate::client::Client), so it may as well stand beside a real API server.
+//!
+//! Behaviour, default plugins, weights and wording follow kube-scheduler 1.36.
+
+mod cluster_event;
+mod decide;
+mod diagnosis;
+mod framework;
+mod notices;
+mod pod_info;
+mod queue;
+mod scheduler;
+mod snapshot;
+#[cfg(test)]
+mod testing;
+
+pub mod plugins;
+
+pub use cluster_event::ClusterEvent;
+pub use decide::{Decision, decide};
+pub use diagnosis::Diagnosis;
+pub use framework::{
+    Bind, BindError, Binding, Bound, Cycle, Filter, Permission, Permit, Plugin, PostBind, PostFilter,
+    PostFiltered, PreBind, PreEnqueue, PreFilter, PreFiltered, PreScore, PreScored, Profile, QueueSort,
+    Reason, Reserve, Score, Verdict, WaitingPods, normalize,
+};
+pub use pod_info::PodInfo;
+pub use queue::{Queue, QueuedPod};
+pub use scheduler::{DEFAULT_NAME, Scheduler, SchedulerBuilder};
+pub use snapshot::{NodeIndex, ResourceId, ResourceNames, Snapshot};

@@ -16,7 +16,7 @@ use kube_core::Resource;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::client::{Api, Client, Error};
+use super::{Api, Client, Error};
 use crate::env::{Clock, Env, Stream};
 
 /// How many events may wait to be written.

@@ -1,0 +1,35 @@
+//! One pod's turn: what every plugin sees of it.
+
+use std::any::Any;
+
+use super::super::{PodInfo, Snapshot};
+
+/// One attempt to place one pod.
+pub struct Cycle<'a> {
+    /// The pod.
+    pub pod: &'a PodInfo,
+    /// The nodes, as they are for the whole attempt.
+    pub snapshot: &'a Snapshot,
+    notes: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl<'a> Cycle<'a> {
+    /// An attempt to place `pod` on one of the nodes of `snapshot`.
+    #[must_use]
+    pub fn new(pod: &'a PodInfo, snapshot: &'a Snapshot) -> Self {
+        Self { pod, snapshot, notes: Vec::new() }
+    }
+
+    /// Keeps a note for the later points of this attempt, one of each type. A plugin's own type
+    /// makes it that plugin's own note.
+    pub fn note<T: Any + Send + Sync>(&mut self, note: T) {
+        self.notes.retain(|old| !old.is::<T>());
+        self.notes.push(Box::new(note));
+    }
+
+    /// The note of this type.
+    #[must_use]
+    pub fn noted<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.notes.iter().find_map(|note| note.downcast_ref())
+    }
+}

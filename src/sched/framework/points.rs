@@ -1,0 +1,217 @@
+//! The points at which a pod's way can be extended, from the queue to its node.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use super::super::{ClusterEvent, Diagnosis, NodeIndex, PodInfo, QueuedPod};
+use super::{Bind, Cycle, PostBind, PreBind, Reason, Verdict};
+
+/// A plugin: a name, and the points at which it takes part.
+///
+/// # Contract
+///
+/// Answers depend on the arguments alone; a plugin that keeps state of its own must change it only in
+/// [`Reserve`]. Points are asked in the order in which they stand here, plugins in the order in which
+/// the profile lists them.
+///
+/// # Examples
+///
+/// ```
+/// use windlass::sched::{Cycle, Filter, NodeIndex, Plugin, Verdict};
+///
+/// /// Keeps pods off nodes whose name ends in `-spare`.
+/// struct NoSpares;
+///
+/// impl Plugin for NoSpares {
+///     fn name(&self) -> &'static str {
+///         "NoSpares"
+///     }
+///     fn as_filter(&self) -> Option<&dyn Filter> {
+///         Some(self)
+///     }
+/// }
+///
+/// impl Filter for NoSpares {
+///     fn filter(&self, cycle: &Cycle<'_>, node: NodeIndex) -> Verdict {
+///         let spare = cycle.snapshot.name(node).ends_with("-spare");
+///         Verdict::fits_or(!spare, || Verdict::unresolvable("node(s) were spares"))
+///     }
+/// }
+///
+/// let profile = windlass::sched::Profile::default().plugin(NoSpares);
+/// assert!(profile.names().any(|name| name == "NoSpares"));
+/// ```
+pub trait Plugin: Send + Sync + 'static {
+    /// The name, for messages and for queueing.
+    fn name(&self) -> &'static str;
+
+    /// Whether something that happened could let a pod pass that this plugin rejected.
+    fn helps(&self, _event: ClusterEvent, _pod: &PodInfo) -> bool {
+        true
+    }
+
+    /// Whether a pod may enter the queue.
+    fn as_pre_enqueue(&self) -> Option<&dyn PreEnqueue> {
+        None
+    }
+    /// Which pod is next.
+    fn as_queue_sort(&self) -> Option<&dyn QueueSort> {
+        None
+    }
+    /// Looks at the pod before nodes are looked at.
+    fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
+        None
+    }
+    /// Whether a node will do.
+    fn as_filter(&self) -> Option<&dyn Filter> {
+        None
+    }
+    /// What to do when no node will.
+    fn as_post_filter(&self) -> Option<&dyn PostFilter> {
+        None
+    }
+    /// Looks at the nodes that will do, before they are scored.
+    fn as_pre_score(&self) -> Option<&dyn PreScore> {
+        None
+    }
+    /// How well a node will do.
+    fn as_score(&self) -> Option<&dyn Score> {
+        None
+    }
+    /// Takes what the pod needs on its node.
+    fn as_reserve(&self) -> Option<&dyn Reserve> {
+        None
+    }
+    /// Whether to wait before binding.
+    fn as_permit(&self) -> Option<&dyn Permit> {
+        None
+    }
+    /// Prepares the node.
+    fn as_pre_bind(&self) -> Option<&dyn PreBind> {
+        None
+    }
+    /// Binds the pod.
+    fn as_bind(&self) -> Option<&dyn Bind> {
+        None
+    }
+    /// Hears that a pod is bound.
+    fn as_post_bind(&self) -> Option<&dyn PostBind> {
+        None
+    }
+}
+
+/// Whether a pod may enter the queue; one that may not waits until it is changed.
+pub trait PreEnqueue {
+    /// Judges a pod.
+    fn pre_enqueue(&self, pod: &PodInfo) -> Verdict;
+}
+
+/// Which of the pods that wait is next. One plugin of a profile sorts: the first.
+pub trait QueueSort {
+    /// `Less` when `a` goes before `b`. Pods that are equal go in the order in which they came.
+    fn compare(&self, a: &QueuedPod, b: &QueuedPod) -> Ordering;
+}
+
+/// Looks at the pod before nodes are looked at.
+pub trait PreFilter {
+    /// Judges the pod, and may leave a note for its filter.
+    fn pre_filter(&self, cycle: &mut Cycle<'_>) -> PreFiltered;
+}
+
+/// What a [`PreFilter`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PreFiltered {
+    /// The filter must look at every node.
+    Run,
+    /// The filter has nothing to say of this pod.
+    Skip,
+    /// Only these nodes can do.
+    Only(Vec<NodeIndex>),
+    /// No node will do.
+    Reject(Verdict),
+}
+
+/// Whether a node will do.
+pub trait Filter {
+    /// Judges a node.
+    fn filter(&self, cycle: &Cycle<'_>, node: NodeIndex) -> Verdict;
+}
+
+/// What to do when no node will.
+pub trait PostFilter {
+    /// Judges the whole.
+    fn post_filter(&self, cycle: &Cycle<'_>, diagnosis: &Diagnosis) -> PostFiltered;
+}
+
+/// What a [`PostFilter`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PostFiltered {
+    /// It has nothing to say.
+    Pass,
+    /// It cannot help, and this is why.
+    Message(String),
+}
+
+/// Looks at the nodes that will do, before they are scored.
+pub trait PreScore {
+    /// Judges the pod, and may leave a note for its score.
+    fn pre_score(&self, cycle: &mut Cycle<'_>, nodes: &[NodeIndex]) -> PreScored;
+}
+
+/// What a [`PreScore`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PreScored {
+    /// The nodes must be scored.
+    Run,
+    /// They are all the same to this plugin.
+    Skip,
+}
+
+/// How well a node will do.
+pub trait Score {
+    /// The raw score of a node, the more the better.
+    fn score(&self, cycle: &Cycle<'_>, node: NodeIndex) -> i64;
+
+    /// Brings the scores of all nodes that will do between 0 and 100, where raw ones are not.
+    fn normalize(&self, _cycle: &Cycle<'_>, _scores: &mut [i64]) {}
+}
+
+/// The highest score.
+pub(crate) const MAX_SCORE: i64 = 100;
+
+/// Stretches scores so that the highest is 100; `reversed`, so that the lowest possible is.
+pub fn normalize(scores: &mut [i64], reversed: bool) {
+    let highest = scores.iter().copied().max().unwrap_or(0);
+    for score in scores {
+        let share = if highest <= 0 { 0 } else { MAX_SCORE * *score / highest };
+        *score = if reversed { MAX_SCORE - share } else { share };
+    }
+}
+
+/// Takes what the pod needs on its node, in books of the plugin's own.
+pub trait Reserve {
+    /// Takes it.
+    fn reserve(&self, cycle: &Cycle<'_>, node: NodeIndex) -> Verdict;
+
+    /// Gives it back: the pod was not bound. Called for every plugin, whether or not it was asked to
+    /// reserve, and must not fail.
+    fn unreserve(&self, pod: &PodInfo, node: &str);
+}
+
+/// Whether to wait before binding.
+pub trait Permit {
+    /// Judges a pod that has its node.
+    fn permit(&self, cycle: &Cycle<'_>, node: NodeIndex) -> Permission;
+}
+
+/// What a [`Permit`] says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Bind it.
+    Allow,
+    /// Wait until this plugin allows it through [`WaitingPods`](super::WaitingPods), at most so long.
+    Wait(Duration),
+    /// Do not bind it.
+    Reject(Reason),
+}

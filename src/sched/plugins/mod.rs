@@ -1,0 +1,27 @@
+//! kube-scheduler's default plugins, one policy a file.
+//!
+//! Names, weights, reasons and scores are those of kube-scheduler 1.36.
+
+mod balanced_allocation;
+mod default_binder;
+mod node_affinity;
+mod node_name;
+mod node_ports;
+mod node_resources_fit;
+mod node_unschedulable;
+mod preemption;
+mod priority_sort;
+mod scheduling_gates;
+mod taint_toleration;
+
+pub use balanced_allocation::NodeResourcesBalancedAllocation;
+pub use default_binder::DefaultBinder;
+pub use node_affinity::NodeAffinity;
+pub use node_name::NodeName;
+pub use node_ports::NodePorts;
+pub use node_resources_fit::NodeResourcesFit;
+pub use node_unschedulable::NodeUnschedulable;
+pub use preemption::Preemption;
+pub use priority_sort::PrioritySort;
+pub use scheduling_gates::SchedulingGates;
+pub use taint_toleration::TaintToleration;

@@ -1,0 +1,76 @@
+//! NodeAffinity: a pod goes where its selector and affinity allow, and best where it prefers to be.
+
+use crate::sched::{
+    ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, PreFilter, PreFiltered, PreScore, PreScored,
+    Score, Verdict, normalize,
+};
+
+/// Filters by required node affinity and node selector, scores by preferred node affinity.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NodeAffinity;
+
+impl Plugin for NodeAffinity {
+    fn name(&self) -> &'static str {
+        "NodeAffinity"
+    }
+
+    fn helps(&self, event: ClusterEvent, _: &PodInfo) -> bool {
+        matches!(event, ClusterEvent::NodeAdded | ClusterEvent::NodeLabels | ClusterEvent::PodUpdated)
+    }
+
+    fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
+        Some(self)
+    }
+
+    fn as_filter(&self) -> Option<&dyn Filter> {
+        Some(self)
+    }
+
+    fn as_pre_score(&self) -> Option<&dyn PreScore> {
+        Some(self)
+    }
+
+    fn as_score(&self) -> Option<&dyn Score> {
+        Some(self)
+    }
+}
+
+impl PreFilter for NodeAffinity {
+    fn pre_filter(&self, cycle: &mut Cycle<'_>) -> PreFiltered {
+        if cycle.pod.requirements.is_empty() {
+            return PreFiltered::Skip;
+        }
+        // A pod of a DaemonSet names its node: there is no need to ask all the others.
+        match cycle.pod.requirements.names() {
+            Some(names) => {
+                PreFiltered::Only(names.iter().filter_map(|name| cycle.snapshot.find(name)).collect())
+            }
+            None => PreFiltered::Run,
+        }
+    }
+}
+
+impl Filter for NodeAffinity {
+    fn filter(&self, cycle: &Cycle<'_>, node: NodeIndex) -> Verdict {
+        let snapshot = cycle.snapshot;
+        let fits = cycle.pod.requirements.matches(snapshot.name(node), snapshot.labels(node));
+        Verdict::fits_or(fits, || Verdict::unresolvable("node(s) didn't match Pod's node affinity/selector"))
+    }
+}
+
+impl PreScore for NodeAffinity {
+    fn pre_score(&self, cycle: &mut Cycle<'_>, _: &[NodeIndex]) -> PreScored {
+        if cycle.pod.preferred.is_empty() { PreScored::Skip } else { PreScored::Run }
+    }
+}
+
+impl Score for NodeAffinity {
+    fn score(&self, cycle: &Cycle<'_>, node: NodeIndex) -> i64 {
+        let (name, labels) = (cycle.snapshot.name(node), cycle.snapshot.labels(node));
+        cycle.pod.preferred.iter().filter(|term| term.matches(name, labels)).map(|term| term.weight).sum()
+    }
+
+    fn normalize(&self, _: &Cycle<'_>, scores: &mut [i64]) {
+        normalize(scores, false);
+    }
+}

@@ -1,0 +1,28 @@
+//! NodeName: a pod that names its node goes there.
+
+use crate::sched::{ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, Verdict};
+
+/// Keeps a pod that names its node off all others.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NodeName;
+
+impl Plugin for NodeName {
+    fn name(&self) -> &'static str {
+        "NodeName"
+    }
+
+    fn helps(&self, event: ClusterEvent, _: &PodInfo) -> bool {
+        event == ClusterEvent::NodeAdded
+    }
+
+    fn as_filter(&self) -> Option<&dyn Filter> {
+        Some(self)
+    }
+}
+
+impl Filter for NodeName {
+    fn filter(&self, cycle: &Cycle<'_>, node: NodeIndex) -> Verdict {
+        let fits = cycle.pod.node_name().is_none_or(|name| name == &**cycle.snapshot.name(node));
+        Verdict::fits_or(fits, || Verdict::unresolvable("node(s) didn't match the requested node name"))
+    }
+}

@@ -1,0 +1,45 @@
+//! NodePorts: a port of a node is taken by one pod only.
+
+use crate::sched::{
+    ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, PreFilter, PreFiltered, Verdict,
+};
+
+/// Filters by the ports of the node that a pod takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NodePorts;
+
+impl Plugin for NodePorts {
+    fn name(&self) -> &'static str {
+        "NodePorts"
+    }
+
+    fn helps(&self, event: ClusterEvent, _: &PodInfo) -> bool {
+        matches!(event, ClusterEvent::NodeAdded | ClusterEvent::PodRemoved)
+    }
+
+    fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
+        Some(self)
+    }
+
+    fn as_filter(&self) -> Option<&dyn Filter> {
+        Some(self)
+    }
+}
+
+impl PreFilter for NodePorts {
+    fn pre_filter(&self, cycle: &mut Cycle<'_>) -> PreFiltered {
+        if cycle.pod.host_ports.is_empty() { PreFiltered::Skip } else { PreFiltered::Run }
+    }
+}
+
+impl Filter for NodePorts {
+    fn filter(&self, cycle: &Cycle<'_>, node: NodeIndex) -> Verdict {
+        let free = cycle
+            .snapshot
+            .ports(node)
+            .all(|taken| cycle.pod.host_ports.iter().all(|wanted| !wanted.conflicts(taken)));
+        Verdict::fits_or(free, || {
+            Verdict::unschedulable("node(s) didn't have free ports for the requested pod ports")
+        })
+    }
+}

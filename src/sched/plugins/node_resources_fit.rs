@@ -1,0 +1,131 @@
+//! NodeResourcesFit: a pod goes where there is enough of all that it asks for, and best where most is
+//! left (least allocated).
+
+use crate::sched::framework::Reason;
+use crate::sched::{
+    ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, ResourceId, Score, Snapshot, Verdict,
+};
+
+/// Filters by resources, scores by what is left of CPU and memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NodeResourcesFit;
+
+/// A resource that a node has not enough of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lack {
+    pub(super) resource: ResourceId,
+    /// Whether the node would not have enough if it were empty.
+    pub(super) ever: bool,
+}
+
+/// What a node lacks for a pod.
+pub(super) fn lacks(snapshot: &Snapshot, pod: &PodInfo, node: NodeIndex) -> Vec<Lack> {
+    let lack = |resource, amount: i64| {
+        let capacity = snapshot.allocatable(resource, node);
+        let free = capacity.saturating_sub(snapshot.requested(resource, node));
+        (amount > free).then_some(Lack { resource, ever: amount > capacity })
+    };
+    // That too many pods are there is never beyond what fewer pods could change.
+    let crowded = lack(ResourceId::PODS, 1).map(|lack| Lack { ever: false, ..lack });
+    let asked = pod.requests.iter().filter(|(resource, _)| *resource != ResourceId::PODS);
+    crowded.into_iter().chain(asked.filter_map(|(resource, amount)| lack(*resource, *amount))).collect()
+}
+
+fn reason(snapshot: &Snapshot, resource: ResourceId) -> Reason {
+    match resource {
+        ResourceId::CPU => "Insufficient cpu".into(),
+        ResourceId::MEMORY => "Insufficient memory".into(),
+        ResourceId::PODS => "Too many pods".into(),
+        other => format!("Insufficient {}", snapshot.resources().name(other)).into(),
+    }
+}
+
+/// The share of a capacity that stays free, from 0 to 100.
+fn left(used: i64, capacity: i64) -> i64 {
+    if used > capacity {
+        return 0;
+    }
+    // Bytes times 100 may pass 64 bits.
+    i64::try_from(i128::from(capacity - used) * 100 / i128::from(capacity)).unwrap_or(0)
+}
+
+/// The mean over CPU and memory of what stays free; a resource that a node has none of is left out.
+pub(super) fn least_allocated(used: [i64; 2], capacity: [i64; 2]) -> i64 {
+    let shares: Vec<_> = used
+        .into_iter()
+        .zip(capacity)
+        .filter(|(_, capacity)| *capacity > 0)
+        .map(|(used, of)| left(used, of))
+        .collect();
+    if shares.is_empty() { 0 } else { shares.iter().sum::<i64>() / shares.len() as i64 }
+}
+
+impl Plugin for NodeResourcesFit {
+    fn name(&self) -> &'static str {
+        "NodeResourcesFit"
+    }
+
+    fn helps(&self, event: ClusterEvent, _: &PodInfo) -> bool {
+        matches!(
+            event,
+            ClusterEvent::NodeAdded
+                | ClusterEvent::NodeAllocatable
+                | ClusterEvent::PodRemoved
+                | ClusterEvent::PodUpdated
+        )
+    }
+
+    fn as_filter(&self) -> Option<&dyn Filter> {
+        Some(self)
+    }
+
+    fn as_score(&self) -> Option<&dyn Score> {
+        Some(self)
+    }
+}
+
+impl Filter for NodeResourcesFit {
+    fn filter(&self, cycle: &Cycle<'_>, node: NodeIndex) -> Verdict {
+        let lacks = lacks(cycle.snapshot, cycle.pod, node);
+        if lacks.is_empty() {
+            return Verdict::Fits;
+        }
+        let reasons = lacks.iter().map(|lack| reason(cycle.snapshot, lack.resource)).collect();
+        if lacks.iter().any(|lack| lack.ever) {
+            Verdict::Unresolvable(reasons)
+        } else {
+            Verdict::Unschedulable(reasons)
+        }
+    }
+}
+
+impl Score for NodeResourcesFit {
+    fn score(&self, cycle: &Cycle<'_>, node: NodeIndex) -> i64 {
+        let (snapshot, pod) = (cycle.snapshot, cycle.pod);
+        let used = snapshot.assumed_use(node);
+        least_allocated(
+            [used[0].saturating_add(pod.assumed_use[0]), used[1].saturating_add(pod.assumed_use[1])],
+            [ResourceId::CPU, ResourceId::MEMORY].map(|resource| snapshot.allocatable(resource, node)),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_scores() {
+        for (used, capacity, score) in [
+            ([0, 0], [1000, 1000], 100),
+            ([500, 0], [1000, 1000], 75),
+            ([1000, 1000], [1000, 1000], 0),
+            ([2000, 0], [1000, 1000], 50),
+            ([500, 5], [1000, 0], 50),
+            ([0, 0], [0, 0], 0),
+            ([1, i64::MAX / 2], [3, i64::MAX], 58),
+        ] {
+            assert_eq!(least_allocated(used, capacity), score, "{used:?} of {capacity:?}");
+        }
+    }
+}

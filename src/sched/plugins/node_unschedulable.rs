@@ -1,0 +1,41 @@
+//! NodeUnschedulable: a cordoned node takes no pods but those that tolerate it.
+
+use k8s_openapi::api::core::v1::Taint;
+
+use crate::api::predicates::tolerates;
+use crate::sched::{ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, Verdict};
+
+/// Keeps pods off cordoned nodes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NodeUnschedulable;
+
+/// Whether a pod may go to a cordoned node: cordoning is a taint by another name.
+fn tolerates_cordon(pod: &PodInfo) -> bool {
+    let taint = Taint {
+        key: "node.kubernetes.io/unschedulable".into(),
+        effect: "NoSchedule".into(),
+        ..Taint::default()
+    };
+    pod.tolerations().iter().any(|toleration| tolerates(toleration, &taint))
+}
+
+impl Plugin for NodeUnschedulable {
+    fn name(&self) -> &'static str {
+        "NodeUnschedulable"
+    }
+
+    fn helps(&self, event: ClusterEvent, _: &PodInfo) -> bool {
+        matches!(event, ClusterEvent::NodeAdded | ClusterEvent::NodeTaints | ClusterEvent::PodUpdated)
+    }
+
+    fn as_filter(&self) -> Option<&dyn Filter> {
+        Some(self)
+    }
+}
+
+impl Filter for NodeUnschedulable {
+    fn filter(&self, cycle: &Cycle<'_>, node: NodeIndex) -> Verdict {
+        let fits = !cycle.snapshot.is_unschedulable(node) || tolerates_cordon(cycle.pod);
+        Verdict::fits_or(fits, || Verdict::unresolvable("node(s) were unschedulable"))
+    }
+}

@@ -1,0 +1,36 @@
+//! SchedulingGates: a pod with gates waits until they are taken away.
+
+use crate::sched::{ClusterEvent, Plugin, PodInfo, PreEnqueue, Verdict};
+
+/// Keeps gated pods out of the queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SchedulingGates;
+
+impl Plugin for SchedulingGates {
+    fn name(&self) -> &'static str {
+        "SchedulingGates"
+    }
+
+    fn helps(&self, event: ClusterEvent, _: &PodInfo) -> bool {
+        event == ClusterEvent::PodUpdated
+    }
+
+    fn as_pre_enqueue(&self) -> Option<&dyn PreEnqueue> {
+        Some(self)
+    }
+}
+
+impl PreEnqueue for SchedulingGates {
+    fn pre_enqueue(&self, pod: &PodInfo) -> Verdict {
+        let gates: Vec<_> = pod
+            .spec()
+            .and_then(|spec| spec.scheduling_gates.as_deref())
+            .unwrap_or_default()
+            .iter()
+            .map(|gate| gate.name.as_str())
+            .collect();
+        Verdict::fits_or(gates.is_empty(), || {
+            Verdict::unresolvable(format!("waiting for scheduling gates: [{}]", gates.join(" ")))
+        })
+    }
+}

@@ -1,0 +1,166 @@
+//! The books: queue and snapshot, and which pods are only assumed to be where the snapshot has them.
+//!
+//! A pod is assumed from the decision on, so that the next decision counts it. It is confirmed when
+//! the informer shows it bound, or forgotten when binding failed. One that was bound and is never
+//! shown is forgotten after a while, too: the books must not hold room for a pod that nobody knows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+
+use super::super::framework::Profile;
+use super::super::{ClusterEvent, PodInfo, Queue, Snapshot};
+use crate::api::ObjectKey;
+
+/// How long a bound pod may take to be shown.
+const ASSUMED_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// Queue, snapshot and assumptions. Pure: time is what callers say it is.
+#[derive(Debug)]
+pub(super) struct Books {
+    name: String,
+    pub(super) queue: Queue,
+    pub(super) snapshot: Snapshot,
+    /// By uid.
+    assumed: BTreeMap<String, Assumed>,
+}
+
+#[derive(Debug)]
+struct Assumed {
+    key: ObjectKey,
+    /// Since when it is bound for all that the scheduler knows.
+    bound: Option<Duration>,
+}
+
+impl Books {
+    pub(super) fn new(name: String, profile: Arc<Profile>) -> Self {
+        Self { name, queue: Queue::new(profile), snapshot: Snapshot::new(), assumed: BTreeMap::new() }
+    }
+
+    /// A pod came or changed.
+    pub(super) fn pod(&mut self, pod: Arc<Pod>, now: Duration) {
+        let info = Arc::new(self.snapshot.read(pod));
+        if info.is_finished() {
+            self.pod_gone(&info, now);
+            return;
+        }
+        let Some(node) = info.node_name().map(str::to_owned) else {
+            self.waits(info, now);
+            return;
+        };
+        self.assumed.remove(&info.uid);
+        if self.queue.get(&info.key).is_some_and(|queued| queued.pod.uid == info.uid) {
+            self.queue.remove(&info.key);
+        }
+        let before =
+            self.snapshot.placed(&info.uid).map(|(name, old)| (name.to_string(), old.requests.clone()));
+        let same =
+            before.as_ref().is_some_and(|(name, requests)| *name == node && *requests == info.requests);
+        self.snapshot.place(info, &node);
+        match before {
+            None => self.queue.happened(ClusterEvent::PodAdded, now),
+            // It is elsewhere than assumed, or takes less than before: there may be room.
+            Some(_) if !same => self.queue.happened(ClusterEvent::PodRemoved, now),
+            Some(_) => {}
+        }
+    }
+
+    /// A pod that has no node yet.
+    fn waits(&mut self, info: Arc<PodInfo>, now: Duration) {
+        let ours = info.spec().and_then(|spec| spec.scheduler_name.as_deref()).unwrap_or(super::DEFAULT_NAME);
+        if ours != self.name {
+            return;
+        }
+        if info.is_deleting() {
+            self.queue.remove(&info.key);
+            return;
+        }
+        // One that is assumed is not to be queued again; but as long as its binding may fail, the
+        // queue keeps it, and keeps it current.
+        let kept = self.queue.get(&info.key).is_some_and(|queued| queued.pod.uid == info.uid);
+        if kept || !self.assumed.contains_key(&info.uid) {
+            self.queue.add(info, now);
+        }
+    }
+
+    /// A pod went.
+    pub(super) fn gone(&mut self, pod: Arc<Pod>, now: Duration) {
+        let info = self.snapshot.read(pod);
+        self.pod_gone(&info, now);
+    }
+
+    fn pod_gone(&mut self, info: &PodInfo, now: Duration) {
+        self.assumed.remove(&info.uid);
+        if self.queue.get(&info.key).is_some_and(|queued| queued.pod.uid == info.uid) {
+            self.queue.remove(&info.key);
+        }
+        if self.snapshot.unplace(&info.uid).is_some() {
+            self.queue.happened(ClusterEvent::PodRemoved, now);
+        }
+    }
+
+    /// A node came or changed.
+    pub(super) fn node(&mut self, node: Arc<Node>, now: Duration) {
+        let old = self.snapshot.set_node(node.clone());
+        for event in ClusterEvent::of_node(old.as_deref(), &node) {
+            self.queue.happened(event, now);
+        }
+    }
+
+    /// A node went.
+    pub(super) fn node_gone(&mut self, name: &str) {
+        self.snapshot.remove_node(name);
+    }
+
+    /// A popped pod is to be bound to a node: from now on it counts there.
+    pub(super) fn assume(&mut self, pod: &Arc<PodInfo>, node: &str) {
+        self.snapshot.place(pod.clone(), node);
+        self.assumed.insert(pod.uid.clone(), Assumed { key: pod.key.clone(), bound: None });
+    }
+
+    /// A pod was bound; the informer will show it.
+    pub(super) fn bound(&mut self, pod: &PodInfo, now: Duration) {
+        if let Some(assumed) = self.assumed.get_mut(&pod.uid) {
+            assumed.bound = Some(now);
+            self.queue.remove(&pod.key);
+        }
+    }
+
+    /// A pod was not bound. Returns whether it was assumed, and so is the scheduler's to try again.
+    pub(super) fn forget(&mut self, pod: &PodInfo, now: Duration) -> bool {
+        if self.assumed.remove(&pod.uid).is_none() {
+            return false;
+        }
+        self.snapshot.unplace(&pod.uid);
+        // Room that others were refused for its sake.
+        self.queue.happened(ClusterEvent::PodRemoved, now);
+        true
+    }
+
+    /// Forgets the pods that were bound long ago and never shown.
+    pub(super) fn expire(&mut self, now: Duration) {
+        let due = |assumed: &Assumed| assumed.bound.is_some_and(|bound| bound + ASSUMED_MAX <= now);
+        let late: Vec<_> =
+            self.assumed.iter().filter(|(_, one)| due(one)).map(|(uid, _)| uid.clone()).collect();
+        for uid in late {
+            if let Some(assumed) = self.assumed.remove(&uid) {
+                tracing::warn!(pod = %assumed.key, "was bound and is not to be seen");
+            }
+            self.snapshot.unplace(&uid);
+            self.queue.happened(ClusterEvent::PodRemoved, now);
+        }
+    }
+
+    /// When something is due although nothing happens.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        let expiry =
+            self.assumed.values().filter_map(|assumed| assumed.bound).min().map(|bound| bound + ASSUMED_MAX);
+        [self.queue.next_due(), expiry].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+#[path = "books_tests.rs"]
+mod tests;

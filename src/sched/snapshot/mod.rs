@@ -1,0 +1,330 @@
+//! The nodes and what is placed on them, in columns.
+//!
+//! A node is a dense [`NodeIndex`]; what filters and scores read of all nodes (amounts by resource,
+//! taint sets, schedulability) lies in one column a fact, so that a pass over all nodes reads memory
+//! in order. Resource names and taint sets are interned: thousands of nodes share a few of each.
+//!
+//! The snapshot follows the cluster event by event and is never rebuilt. A pod may be placed on a
+//! node that is not known yet, and a node may go before its pods do: its row then stays, unlisted,
+//! until the last of them is gone.
+
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Node, Taint};
+
+pub use names::{ResourceId, ResourceNames};
+
+use super::PodInfo;
+use crate::api::predicates::{HostPort, Resources};
+use crate::env::HashMap;
+
+/// A node's place in the columns. It is good for as long as the snapshot is not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeIndex(u32);
+
+impl NodeIndex {
+    fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The nodes and what is placed on them.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    resources: ResourceNames,
+    by_name: HashMap<Arc<str>, NodeIndex>,
+    free: Vec<NodeIndex>,
+    /// The nodes that are there, in the order of their indices.
+    listed: Vec<NodeIndex>,
+    placed: HashMap<String, (NodeIndex, Arc<PodInfo>)>,
+    taint_sets: Vec<Arc<[Taint]>>,
+
+    // Columns, by node.
+    names: Vec<Arc<str>>,
+    nodes: Vec<Option<Arc<Node>>>,
+    unschedulable: Vec<bool>,
+    taints: Vec<u32>,
+    assumed_use: Vec<[i64; 2]>,
+    ports: Vec<BTreeMap<HostPort, u32>>,
+    pods: Vec<BTreeMap<String, Arc<PodInfo>>>,
+    changed: Vec<u64>,
+    // Columns, by resource and node.
+    allocatable: Vec<Vec<i64>>,
+    requested: Vec<Vec<i64>>,
+
+    clock: u64,
+}
+
+impl Snapshot {
+    /// No node.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads a pod for this snapshot.
+    pub fn read(&mut self, pod: Arc<k8s_openapi::api::core::v1::Pod>) -> PodInfo {
+        let info = PodInfo::read(pod, &mut self.resources);
+        self.widen();
+        info
+    }
+
+    /// The names of the resources that the columns stand for.
+    #[must_use]
+    pub fn resources(&self) -> &ResourceNames {
+        &self.resources
+    }
+
+    /// The nodes that are there.
+    #[must_use]
+    pub fn nodes(&self) -> &[NodeIndex] {
+        &self.listed
+    }
+
+    /// The node of this name, if it is there.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<NodeIndex> {
+        self.by_name.get(name).copied().filter(|index| self.nodes[index.at()].is_some())
+    }
+
+    /// A node's name.
+    #[must_use]
+    pub fn name(&self, node: NodeIndex) -> &Arc<str> {
+        &self.names[node.at()]
+    }
+
+    /// A node.
+    ///
+    /// # Panics
+    ///
+    /// When the index is not of [`nodes`](Self::nodes).
+    #[must_use]
+    pub fn node(&self, node: NodeIndex) -> &Arc<Node> {
+        self.nodes[node.at()].as_ref().expect("only nodes that are there are listed")
+    }
+
+    /// A node's labels.
+    #[must_use]
+    pub fn labels(&self, node: NodeIndex) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.node(node).metadata.labels.as_ref().unwrap_or(&NONE)
+    }
+
+    /// Whether a node takes no new pods.
+    #[must_use]
+    pub fn is_unschedulable(&self, node: NodeIndex) -> bool {
+        self.unschedulable[node.at()]
+    }
+
+    /// The distinct sets of taints, by the number that [`taint_set`](Self::taint_set) gives.
+    #[must_use]
+    pub fn taint_sets(&self) -> &[Arc<[Taint]>] {
+        &self.taint_sets
+    }
+
+    /// Which set of taints a node has.
+    #[must_use]
+    pub fn taint_set(&self, node: NodeIndex) -> usize {
+        self.taints[node.at()] as usize
+    }
+
+    /// What a node has to give of a resource.
+    #[must_use]
+    pub fn allocatable(&self, resource: ResourceId, node: NodeIndex) -> i64 {
+        self.allocatable[resource.at()][node.at()]
+    }
+
+    /// What the pods on a node ask for of a resource; of [`ResourceId::PODS`], how many they are.
+    #[must_use]
+    pub fn requested(&self, resource: ResourceId, node: NodeIndex) -> i64 {
+        self.requested[resource.at()][node.at()]
+    }
+
+    /// Milli-CPUs and bytes of memory that the pods on a node are taken to use.
+    #[must_use]
+    pub fn assumed_use(&self, node: NodeIndex) -> [i64; 2] {
+        self.assumed_use[node.at()]
+    }
+
+    /// The ports that are taken on a node.
+    pub fn ports(&self, node: NodeIndex) -> impl Iterator<Item = &HostPort> {
+        self.ports[node.at()].keys()
+    }
+
+    /// The pods on a node, by uid.
+    pub fn pods(&self, node: NodeIndex) -> impl Iterator<Item = &Arc<PodInfo>> {
+        self.pods[node.at()].values()
+    }
+
+    /// Where the pod of this uid is.
+    #[must_use]
+    pub fn placed(&self, uid: &str) -> Option<(&Arc<str>, &Arc<PodInfo>)> {
+        self.placed.get(uid).map(|(node, pod)| (&self.names[node.at()], pod))
+    }
+
+    /// When a node, or what is on it, last changed, on a clock that ticks with every change of the
+    /// snapshot. What was derived from a node before is still good if this has not moved.
+    #[must_use]
+    pub fn changed(&self, node: NodeIndex) -> u64 {
+        self.changed[node.at()]
+    }
+
+    /// Puts a node in, or in the place of its old self, which is returned.
+    pub fn set_node(&mut self, node: Arc<Node>) -> Option<Arc<Node>> {
+        let index = self.row(node.metadata.name.as_deref().unwrap_or_default());
+        let at = index.at();
+        let status = node.status.as_ref();
+        let amounts = Resources::read(status.and_then(|status| status.allocatable.as_ref()));
+        let amounts = self.resources.amounts(&amounts);
+        self.widen();
+        for column in &mut self.allocatable {
+            column[at] = 0;
+        }
+        for (resource, amount) in amounts {
+            self.allocatable[resource.at()][at] = amount;
+        }
+        let spec = node.spec.as_ref();
+        self.unschedulable[at] = spec.is_some_and(|spec| spec.unschedulable == Some(true));
+        self.taints[at] =
+            self.intern_taints(spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default());
+        let old = self.nodes[at].replace(node);
+        if old.is_none()
+            && let Err(place) = self.listed.binary_search(&index)
+        {
+            self.listed.insert(place, index);
+        }
+        self.touch(index);
+        old
+    }
+
+    /// Takes a node out. The pods on it stay placed until they go themselves.
+    pub fn remove_node(&mut self, name: &str) -> Option<Arc<Node>> {
+        let index = self.find(name)?;
+        let old = self.nodes[index.at()].take();
+        self.listed.retain(|listed| *listed != index);
+        self.touch(index);
+        self.release(index);
+        old
+    }
+
+    /// Places a pod on a node, which need not be there yet. A pod that is placed already moves.
+    pub fn place(&mut self, pod: Arc<PodInfo>, node: &str) {
+        self.unplace(&pod.uid);
+        let index = self.row(node);
+        self.count(index, &pod, 1);
+        self.pods[index.at()].insert(pod.uid.clone(), pod.clone());
+        self.placed.insert(pod.uid.clone(), (index, pod));
+    }
+
+    /// Takes a pod off its node.
+    pub fn unplace(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
+        let (index, pod) = self.placed.remove(uid)?;
+        self.pods[index.at()].remove(uid);
+        self.count(index, &pod, -1);
+        self.release(index);
+        Some(pod)
+    }
+
+    fn count(&mut self, index: NodeIndex, pod: &PodInfo, sign: i64) {
+        let at = index.at();
+        for (resource, amount) in &pod.requests {
+            self.requested[resource.at()][at] += sign * amount;
+        }
+        self.requested[ResourceId::PODS.at()][at] += sign;
+        for (sum, amount) in self.assumed_use[at].iter_mut().zip(pod.assumed_use) {
+            *sum += sign * amount;
+        }
+        for port in &pod.host_ports {
+            let count = self.ports[at].entry(port.clone()).or_default();
+            *count = if sign > 0 { *count + 1 } else { count.saturating_sub(1) };
+            if *count == 0 {
+                self.ports[at].remove(port);
+            }
+        }
+        self.touch(index);
+    }
+
+    fn touch(&mut self, index: NodeIndex) {
+        self.clock += 1;
+        self.changed[index.at()] = self.clock;
+    }
+
+    /// The row of a node of this name, made where there is none.
+    fn row(&mut self, name: &str) -> NodeIndex {
+        if let Some(index) = self.by_name.get(name) {
+            return *index;
+        }
+        let name: Arc<str> = name.into();
+        let index = if let Some(index) = self.free.pop() {
+            self.names[index.at()] = name.clone();
+            index
+        } else {
+            let index = NodeIndex(u32::try_from(self.names.len()).expect("fewer than four billion nodes"));
+            self.names.push(name.clone());
+            self.nodes.push(None);
+            self.unschedulable.push(false);
+            self.taints.push(0);
+            self.assumed_use.push([0; 2]);
+            self.ports.push(BTreeMap::new());
+            self.pods.push(BTreeMap::new());
+            self.changed.push(0);
+            for column in self.allocatable.iter_mut().chain(&mut self.requested) {
+                column.push(0);
+            }
+            index
+        };
+        self.by_name.insert(name, index);
+        self.widen();
+        index
+    }
+
+    /// Gives a row back that neither a node nor a pod needs.
+    fn release(&mut self, index: NodeIndex) {
+        if self.nodes[index.at()].is_none() && self.pods[index.at()].is_empty() {
+            self.by_name.remove(&self.names[index.at()]);
+            self.free.push(index);
+        }
+    }
+
+    /// Gives every resource that has a name its columns.
+    fn widen(&mut self) {
+        while self.allocatable.len() < self.resources.len() {
+            self.allocatable.push(vec![0; self.names.len()]);
+            self.requested.push(vec![0; self.names.len()]);
+        }
+    }
+
+    fn intern_taints(&mut self, taints: &[Taint]) -> u32 {
+        let known = self.taint_sets.iter().position(|set| **set == *taints);
+        let number = known.unwrap_or_else(|| {
+            self.forget_taint_sets();
+            self.taint_sets.push(taints.into());
+            self.taint_sets.len() - 1
+        });
+        u32::try_from(number).expect("fewer sets of taints than nodes")
+    }
+
+    /// Forgets the sets that no node has, once they are many: a taint may carry a time, so sets
+    /// come and go with every lost node.
+    fn forget_taint_sets(&mut self) {
+        let live: BTreeSet<u32> = self.listed.iter().map(|node| self.taints[node.at()]).collect();
+        if self.taint_sets.len() < 2 * live.len() + 16 {
+            return;
+        }
+        let sets = std::mem::take(&mut self.taint_sets);
+        let mut renumbered = vec![0; sets.len()];
+        for old in live {
+            renumbered[old as usize] =
+                u32::try_from(self.taint_sets.len()).expect("no more sets than before");
+            self.taint_sets.push(sets[old as usize].clone());
+        }
+        for number in &mut self.taints {
+            *number = renumbered.get(*number as usize).copied().unwrap_or(0);
+        }
+    }
+}
