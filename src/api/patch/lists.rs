@@ -20,7 +20,7 @@ impl<'a> Identity<'a> {
         if key.is_empty() { Self::Whole } else { Self::Key(key) }
     }
 
-    fn id<'v>(self, item: &'v Value) -> Result<&'v Value, Error> {
+    fn id(self, item: &Value) -> Result<&Value, Error> {
         match self {
             Self::Whole => Ok(item),
             Self::Key(key) => object(item)?.get(key).ok_or_else(|| {

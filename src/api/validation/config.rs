@@ -51,7 +51,7 @@ pub(super) fn secret(object: &At<'_>, errors: &mut Errors) {
         "kubernetes.io/service-account-token" => {
             let annotation = "kubernetes.io/service-account.name";
             let annotations = object.value()["metadata"]["annotations"].get(annotation);
-            if !annotations.is_some_and(|value| value.as_str().is_some_and(|name| !name.is_empty())) {
+            if annotations.and_then(Value::as_str).is_none_or(str::is_empty) {
                 let path = Path::new("metadata").child("annotations").key(annotation);
                 errors.push(Error::required(&path, ""));
             }
