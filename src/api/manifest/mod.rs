@@ -9,7 +9,10 @@ use serde_json::Value;
 use super::schema;
 
 mod plain;
+mod write;
 pub mod yaml;
+
+pub use write::write;
 
 /// An object of a manifest.
 #[derive(Clone, Debug, PartialEq)]

@@ -453,4 +453,19 @@ mod tests {
     fn a_text_beyond_the_size_is_refused_unread() {
         assert_eq!(problem(&"#".repeat(MAX_BYTES + 1)), Problem::TooLong);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "[ab01:,&*!?<>|{}\\[\\]'\"#%@`~ \\n\\t.-]{0,40}") {
+            if let Ok(read) = read_one(&text) {
+                proptest::prop_assert!(Weight::of(&read.tree).height <= MAX_DEPTH);
+            }
+        }
+
+        #[test]
+        fn json_is_yaml(value in proptest::collection::btree_map("[a-z:# -]{1,6}", "\\PC{0,12}", 0..4)) {
+            let tree = serde_json::to_value(&value).unwrap();
+            proptest::prop_assert_eq!(parse(&tree.to_string()).unwrap(), tree);
+        }
+    }
 }
