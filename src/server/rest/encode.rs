@@ -64,7 +64,7 @@ impl Encoder {
         let bytes = match (self.format.encoding, self.format.pretty) {
             (Encoding::Json, false) => serde_json::to_vec(&value),
             (Encoding::Json, true) => serde_json::to_vec_pretty(&value),
-            (Encoding::Yaml, _) => Ok(serde_yaml::to_string(&value).unwrap_or_default().into_bytes()),
+            (Encoding::Yaml, _) => Ok(crate::api::manifest::write(&value).into_bytes()),
         };
         bytes.unwrap_or_default().into()
     }
