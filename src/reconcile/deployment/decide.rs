@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet, ReplicaSetSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::super::claims;
 use super::conditions;
@@ -90,14 +90,15 @@ pub(super) fn is_new_set(deployment: &Deployment, set: &ReplicaSet) -> bool {
     own && has_template_of(deployment, set)
 }
 
-struct Rollout {
-    before: Deployment,
-    deployment: Deployment,
+/// A plan in the making.
+pub(super) struct Rollout {
+    pub(super) before: Deployment,
+    pub(super) deployment: Deployment,
     /// Oldest first.
-    sets: Vec<ReplicaSet>,
-    fences: Fences,
+    pub(super) sets: Vec<ReplicaSet>,
+    pub(super) fences: Fences,
     with_pods: Vec<String>,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     writes: Vec<Write>,
 }
 
@@ -123,11 +124,11 @@ impl Rollout {
         self.set_progress(new);
     }
 
-    fn status(&mut self) -> &mut DeploymentStatus {
+    pub(super) fn status(&mut self) -> &mut DeploymentStatus {
         self.deployment.status.get_or_insert_default()
     }
 
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         self.deployment.metadata.name.as_deref().unwrap_or_default()
     }
 
@@ -283,7 +284,7 @@ impl Rollout {
         self.writes.push(Write::Update(set, from));
     }
 
-    fn old(&self, new: Option<usize>) -> Vec<usize> {
+    pub(super) fn old(&self, new: Option<usize>) -> Vec<usize> {
         (0..self.sets.len()).filter(|at| Some(*at) != new).collect()
     }
 
@@ -445,85 +446,6 @@ impl Rollout {
         };
         self.sets.iter().map(of).sum()
     }
-
-    fn set_progress(&mut self, new: Option<usize>) {
-        let Some(deadline) = progress_deadline(&self.deployment) else {
-            conditions::remove(self.status(), conditions::PROGRESSING);
-            return self.set_failure(new);
-        };
-        let (fences, now) = (self.fences, self.now);
-        let subject = match new {
-            Some(at) => {
-                format!("ReplicaSet {:?}", self.sets[at].metadata.name.as_deref().unwrap_or_default())
-            }
-            None => format!("Deployment {:?}", self.name()),
-        };
-        let before = self.before.status.clone().unwrap_or_default();
-        let status = self.status().clone();
-        let make = |value, reason, what: &str| {
-            conditions::new(conditions::PROGRESSING, value, reason, format!("{subject} {what}"), now)
-        };
-        // A rollout that is over and whose pods come and go is no rollout.
-        let over = status.replicas == status.updated_replicas
-            && conditions::reason(&before, conditions::PROGRESSING) == conditions::NEW_SET_AVAILABLE;
-        if over {
-        } else if is_complete(&self.deployment, &status, fences) {
-            let done = make("True", conditions::NEW_SET_AVAILABLE, "has successfully progressed.");
-            conditions::set(self.status(), done);
-        } else if has_progressed(&before, &status) {
-            let moved = make("True", conditions::SET_UPDATED, "is progressing.");
-            conditions::refresh(self.status(), moved);
-        } else if has_timed_out(&status, deadline, now) {
-            let stuck = make("False", conditions::DEADLINE_EXCEEDED, "has timed out progressing.");
-            conditions::set(self.status(), stuck);
-        }
-        self.set_failure(new);
-    }
-
-    /// What a set failed with is told of the Deployment: of the new set first.
-    fn set_failure(&mut self, new: Option<usize>) {
-        let order = new.into_iter().chain(self.old(new));
-        let failure = order
-            .flat_map(|at| self.sets[at].status.iter())
-            .flat_map(|status| status.conditions.iter().flatten())
-            .find(|condition| condition.type_ == conditions::REPLICA_FAILURE)
-            .cloned();
-        let now = self.now;
-        let status = self.status();
-        match failure {
-            None => conditions::remove(status, conditions::REPLICA_FAILURE),
-            Some(failure) => {
-                let mut told = conditions::new(
-                    conditions::REPLICA_FAILURE,
-                    &failure.status,
-                    failure.reason.as_deref().unwrap_or_default(),
-                    failure.message.unwrap_or_default(),
-                    now,
-                );
-                told.last_transition_time.clone_from(&failure.last_transition_time);
-                told.last_update_time = failure.last_transition_time;
-                conditions::set(status, told);
-            }
-        }
-    }
-
-    /// When a rollout that stands still will have stood still for too long. A second later, so that
-    /// the deadline has surely passed.
-    fn look_again(&self) -> Option<Duration> {
-        let deadline = progress_deadline(&self.deployment)?;
-        let status = self.deployment.status.as_ref()?;
-        let condition = conditions::get(status, conditions::PROGRESSING)?;
-        let reason = condition.reason.as_deref()?;
-        if is_complete(&self.deployment, status, self.fences)
-            || self.deployment.spec.as_ref().is_some_and(|spec| spec.paused == Some(true))
-            || matches!(reason, conditions::DEADLINE_EXCEEDED | conditions::NEW_SET_AVAILABLE)
-        {
-            return None;
-        }
-        let since = condition.last_update_time.as_ref()?.0;
-        let left = jiff::SignedDuration::from_secs(i64::from(deadline)) - self.now.duration_since(since);
-        Some(Duration::try_from(left).unwrap_or(Duration::ZERO) + Duration::from_secs(1))
-    }
 }
 
 fn fences(deployment: &Deployment) -> Fences {
@@ -539,7 +461,7 @@ fn fences(deployment: &Deployment) -> Fences {
 }
 
 /// Seconds; none where the deadline is switched off.
-fn progress_deadline(deployment: &Deployment) -> Option<i32> {
+pub(super) fn progress_deadline(deployment: &Deployment) -> Option<i32> {
     deployment.spec.as_ref()?.progress_deadline_seconds.filter(|seconds| *seconds != i32::MAX)
 }
 
@@ -551,33 +473,12 @@ fn has_template_of(deployment: &Deployment, set: &ReplicaSet) -> bool {
     }
 }
 
-fn is_complete(deployment: &Deployment, status: &DeploymentStatus, fences: Fences) -> bool {
+pub(super) fn is_complete(deployment: &Deployment, status: &DeploymentStatus, fences: Fences) -> bool {
     let is = |count: Option<i32>| count.unwrap_or(0) == fences.replicas;
     is(status.updated_replicas)
         && is(status.replicas)
         && is(status.available_replicas)
         && status.observed_generation.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0)
-}
-
-/// More new pods, fewer old ones, more that are ready or available.
-fn has_progressed(before: &DeploymentStatus, now: &DeploymentStatus) -> bool {
-    let updated = |status: &DeploymentStatus| status.updated_replicas.unwrap_or(0);
-    let old = |status: &DeploymentStatus| status.replicas.unwrap_or(0) - updated(status);
-    updated(now) > updated(before)
-        || old(now) < old(before)
-        || now.ready_replicas.unwrap_or(0) > before.ready_replicas.unwrap_or(0)
-        || now.available_replicas.unwrap_or(0) > before.available_replicas.unwrap_or(0)
-}
-
-fn has_timed_out(status: &DeploymentStatus, deadline: i32, now: Timestamp) -> bool {
-    let Some(condition) = conditions::get(status, conditions::PROGRESSING) else { return false };
-    match condition.reason.as_deref() {
-        Some(conditions::NEW_SET_AVAILABLE) => false,
-        Some(conditions::DEADLINE_EXCEEDED) => true,
-        _ => condition.last_update_time.as_ref().is_some_and(|Time(since)| {
-            now.duration_since(*since) > jiff::SignedDuration::from_secs(i64::from(deadline))
-        }),
-    }
 }
 
 fn created(set: &ReplicaSet) -> Timestamp {

@@ -7,6 +7,7 @@
 
 mod conditions;
 mod decide;
+mod progress;
 mod revision;
 mod rolling;
 mod template;
