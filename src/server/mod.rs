@@ -47,7 +47,7 @@ pub use authorize::{Authorizer, Decision};
 pub use builder::{ApiServerBuilder, BuildError};
 pub use roles::{RoleTable, Rule};
 
-use crate::api::{GroupVersionResource, Object, Resource, Revision, Scheme, Status};
+use crate::api::{GroupVersionResource, Object, Resource, Revision, Scheme, Status, validation};
 use crate::client::{Client, Identity, NodeDialer, Request, Response};
 use crate::env::{Env, Stream};
 use crate::store;
@@ -176,6 +176,11 @@ impl ApiServer {
     #[must_use]
     pub fn allows_loopback_endpoints(&self) -> bool {
         self.0.loopback_endpoints
+    }
+
+    /// What makes an object valid here.
+    pub(crate) fn validation(&self) -> validation::Options {
+        validation::Options { loopback_endpoints: self.0.loopback_endpoints }
     }
 
     /// The objects, decoded, above the store.

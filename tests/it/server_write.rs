@@ -211,3 +211,35 @@ async fn the_three_patches() {
     assert_eq!((applied.code, applied.reason.as_str()), (415, "UnsupportedMediaType"));
     assert_eq!(image(&kit.get("default", "deployments/web").await.unwrap()), "app:3");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_invalid_is_told_field_by_field() {
+    let kit = kit().await;
+    kit.create("default", "deployments", deployment("web")).await.unwrap();
+    let before = kit.revision().await;
+    let negative = json!({"spec": {"replicas": -1}});
+    let refused = status_of(kit.merge("default", "deployments/web", negative).await);
+    assert_eq!((refused.code, refused.reason.as_str()), (422, "Invalid"));
+    assert_eq!(
+        refused.message,
+        "Deployment.apps \"web\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal \
+         to 0"
+    );
+    let cause = &refused.details.unwrap().causes[0];
+    assert_eq!((cause.reason.as_str(), cause.field.as_str()), ("FieldValueInvalid", "spec.replicas"));
+    let mut far = service("far");
+    far["spec"]["ports"][0]["port"] = 99_999.into();
+    let refused = status_of(kit.create("default", "services", far).await);
+    assert!(
+        refused
+            .message
+            .contains("spec.ports[0].port: Invalid value: 99999: must be between 1 and 65535, inclusive"),
+        "{refused}"
+    );
+    let capital = status_of(kit.create("default", "configmaps", config_map("Web")).await);
+    assert!(
+        capital.message.starts_with("ConfigMap \"Web\" is invalid: metadata.name: Invalid value: \"Web\": ")
+    );
+    assert_eq!(kit.revision().await, before, "nothing was written, and nothing else is harmed");
+    assert_eq!(kit.get("default", "deployments/web").await.unwrap()["spec"]["replicas"], 3);
+}

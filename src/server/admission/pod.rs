@@ -81,8 +81,7 @@ fn class_row(call: &Call<'_>) -> Option<Arc<Resource>> {
 async fn default_class(call: &Call<'_>) -> Result<(String, i64, Option<Value>), Status> {
     let Some(row) = class_row(call) else { return Ok((String::new(), 0, None)) };
     // Mostly there is none; then nothing is decoded, and no cache is kept.
-    let mut count = ListOptions::default();
-    count.count_only = true;
+    let count = ListOptions { count_only: true, ..ListOptions::default() };
     let range = KeyRange::prefix(row.storage_key(None, None));
     let held = call.server.cached().store().list(range, count).await.map_err(|error| store_error(&error))?;
     if held.count == 0 {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::update::{Change, Committed};
-use super::{Call, checks, decode, store_error};
+use super::{Call, decode, store_error};
 use crate::api::{Object, Status, defaults, names, schema, status};
 use crate::client::{Payload, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
@@ -73,7 +73,7 @@ enum Stored {
 
 async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Result<Stored, Status> {
     let valid = call.object(tree.clone())?;
-    let errors = checks::create(&valid);
+    let errors = call.server.validation().create(&valid);
     if !errors.is_empty() {
         return Err(call.invalid(valid.name(), &errors));
     }

@@ -1,6 +1,5 @@
 //! The verbs, for any row: what each does, step by step, until one commit to the store.
 
-mod checks;
 mod collection;
 mod create;
 mod decode;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::create::{check_namespace, create_tree, default};
-use super::{Call, checks, decode, store_error};
+use super::{Call, decode, store_error};
 use crate::api::{Object, Revision, Status, field, status};
 use crate::client::{Payload, Response, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
@@ -151,12 +151,12 @@ pub(crate) fn replace(
     if next.body() == current.body() {
         return Ok(if is_finished(&old, &old) { Next::Remove(Box::new(next)) } else { Next::Keep });
     }
-    let mut errors = match scope {
-        Scope::Main => checks::update(&next, current),
-        Scope::Status | Scope::Finalize => checks::update_status(&next, current),
+    let rules = call.server.validation();
+    let errors = match scope {
+        Scope::Main => rules.update(&next, current),
+        Scope::Status | Scope::Finalize => rules.update_status(&next, current),
     };
     let tree = next.tree();
-    errors.extend(no_new_finalizers(&tree, &old));
     if !errors.is_empty() {
         return Err(call.invalid(current.name(), &errors));
     }
@@ -250,23 +250,6 @@ fn status_only(rules: &strategy::Strategy, row: &crate::api::Resource, new: Valu
     }
     (rules.update_status)(&mut kept, old);
     kept
-}
-
-/// While an object is deleted, finalizers only go.
-fn no_new_finalizers(new: &Value, old: &Value) -> Option<field::Error> {
-    at(old, &["metadata", "deletionTimestamp"])?;
-    let before = finalizers(old);
-    let added: Vec<_> = finalizers(new).into_iter().filter(|name| !before.contains(name)).collect();
-    let path = field::Path::new("metadata").child("finalizers");
-    let shown = added.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
-    (!added.is_empty()).then(|| {
-        field::Error::forbidden(
-            &path,
-            format!(
-                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{shown}}}"
-            ),
-        )
-    })
 }
 
 impl super::super::ApiServer {

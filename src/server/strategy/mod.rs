@@ -25,6 +25,8 @@ pub(crate) struct Strategy {
     pub(crate) unconditional_update: bool,
     /// A deletion answers with the object, not with a `Status`.
     pub(crate) answers_deleted: bool,
+    /// A new object brings its status along.
+    pub(crate) made_with_status: bool,
     /// When `metadata.generation` counts.
     pub(crate) generation: Generation,
     /// Fills in and takes away on creation.
@@ -64,6 +66,7 @@ const DEFAULT: Strategy = Strategy {
     create_on_update: false,
     unconditional_update: true,
     answers_deleted: false,
+    made_with_status: false,
     generation: Generation::Never,
     create: |_, _| {},
     update: |_, _, _| {},
@@ -121,7 +124,7 @@ impl Strategy {
     /// Prepares a new object: no status but what the kind begins with.
     pub(crate) fn create(&self, context: &Context<'_>, tree: &mut Value) {
         if self.keeps_status(context.row)
-            && !std::ptr::eq(self, &node::NODE)
+            && !self.made_with_status
             && let Some(root) = tree.as_object_mut()
         {
             root.remove("status");
@@ -160,9 +163,10 @@ impl Strategy {
                     tree.as_object()
                         .into_iter()
                         .flatten()
-                        .filter(|(field, _)| {
-                            !matches!(field.as_str(), "metadata" | "apiVersion" | "kind")
-                                && !(status_apart && field.as_str() == "status")
+                        .filter(|(field, _)| match field.as_str() {
+                            "metadata" | "apiVersion" | "kind" => false,
+                            "status" => !status_apart,
+                            _ => true,
                         })
                         .map(|(field, value)| (field.clone(), value.clone()))
                         .collect()

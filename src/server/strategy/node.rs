@@ -2,4 +2,4 @@
 
 use super::{DEFAULT, Strategy};
 
-pub(super) const NODE: Strategy = Strategy { ..DEFAULT };
+pub(super) const NODE: Strategy = Strategy { made_with_status: true, ..DEFAULT };
