@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{DEFAULT, Strategy};
-use crate::server::tree::{at, copy_field, map_mut, text};
+use crate::server::tree::{at, copy_field, map_mut, text, texts};
 
 pub(super) const SERVICE: Strategy = Strategy {
     create_on_update: true,
@@ -38,6 +38,16 @@ pub(crate) fn wants_node_ports(tree: &Value) -> bool {
 pub(crate) fn wants_health_port(tree: &Value) -> bool {
     text(tree, &["spec", "type"]) == "LoadBalancer"
         && text(tree, &["spec", "externalTrafficPolicy"]) == "Local"
+}
+
+fn is_load_balancer(tree: &Value) -> bool {
+    text(tree, &["spec", "type"]) == "LoadBalancer"
+}
+
+/// Whether clients outside the cluster reach it.
+fn is_reached_from_outside(tree: &Value) -> bool {
+    matches!(text(tree, &["spec", "type"]), "NodePort" | "LoadBalancer")
+        || !texts(tree, &["spec", "externalIPs"]).is_empty()
 }
 
 /// `clusterIPs` begins with `clusterIP`: whoever says one says the other.
@@ -137,8 +147,16 @@ fn drop_unneeded(new: &mut Value, old: &Value) {
             }
         }
     }
-    if wants_health_port(old) && !wants_health_port(new) && same(new, "healthCheckNodePort") {
-        map_mut(new, "spec").remove("healthCheckNodePort");
+    let fields: [(&str, fn(&Value) -> bool); 4] = [
+        ("healthCheckNodePort", wants_health_port),
+        ("externalTrafficPolicy", is_reached_from_outside),
+        ("allocateLoadBalancerNodePorts", is_load_balancer),
+        ("loadBalancerClass", is_load_balancer),
+    ];
+    for (field, needed) in fields {
+        if needed(old) && !needed(new) && same(new, field) {
+            map_mut(new, "spec").remove(field);
+        }
     }
 }
 
@@ -176,6 +194,7 @@ mod tests {
     #[test]
     fn what_was_allocated_stays_until_the_type_needs_it_no_more() {
         let old = json!({"spec": {"type": "NodePort", "clusterIP": "10.0.0.7", "clusterIPs": ["10.0.0.7"],
+            "externalTrafficPolicy": "Cluster",
             "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]}});
         let silent = json!({"type": "NodePort", "ports": [{"port": 80, "protocol": "TCP"}]});
         let kept = updated(silent, &old);
@@ -186,6 +205,7 @@ mod tests {
         let narrowed = updated(narrowed, &old);
         assert_eq!(narrowed["clusterIP"], "10.0.0.7");
         assert_eq!(narrowed["ports"][0].get("nodePort"), None);
+        assert_eq!(narrowed.get("externalTrafficPolicy"), None);
         let external = json!({"type": "ExternalName", "externalName": "x", "clusterIP": "10.0.0.7",
             "clusterIPs": ["10.0.0.7"]});
         let external = updated(external, &old);
