@@ -2,7 +2,11 @@
 #![allow(missing_docs, reason = "tests are read as stories, not as API documentation")]
 
 mod layers;
+#[cfg(feature = "sim")]
+mod node_api;
+#[cfg(feature = "sim")]
 mod node_kit;
+#[cfg(feature = "sim")]
 mod node_lifecycle;
 #[cfg(all(feature = "process", target_os = "linux"))]
 mod process_runtime;

@@ -81,7 +81,8 @@ async fn logs_of_what_runs_and_of_what_ran_before() {
     let end = Life::Exits { after: Delay::NONE, code: 1 };
     let (machine, agent) = machine(Script::new().lives([end, Life::Forever]).says("one")).await;
     machine.until("web", "back", |pod| state(pod, "app") == ("ready".into(), 1)).await;
-    let log = async |query: &str| get(&machine, &agent, &format!("/containerLogs/default/web/app{query}")).await;
+    let log =
+        async |query: &str| get(&machine, &agent, &format!("/containerLogs/default/web/app{query}")).await;
     assert_eq!(log("").await, (200, "one\n".into()));
     assert_eq!(log("?previous=true").await, (200, "one\n".into()));
     assert_eq!(log("?limitBytes=2").await, (200, "on".into()));
@@ -115,7 +116,9 @@ async fn a_waiting_container_has_no_log() {
     let machine = Machine::new([]).await;
     let agent = machine.agent().await;
     machine.run("web", json!({"containers": [{"name": "app", "image": "none"}]})).await;
-    machine.until("web", "held back", |pod| is(pod, "app", "ImagePullBackOff") && phase(pod) == "Pending").await;
+    machine
+        .until("web", "held back", |pod| is(pod, "app", "ImagePullBackOff") && phase(pod) == "Pending")
+        .await;
     let (code, text) = get(&machine, &agent, "/containerLogs/default/web/app").await;
     let why = "container \"app\" in pod \"web\" is waiting to start: trying and failing to pull image";
     assert_eq!((code, text.as_str()), (400, why));

@@ -6,7 +6,9 @@
 //! a second delete with less grace during the first.
 
 mod drain;
+mod look;
 mod mailbox;
+mod probes;
 mod report;
 mod sandbox;
 mod start;
@@ -17,9 +19,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Container, Pod, PodStatus, Probe};
+use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -28,15 +29,15 @@ pub(super) use sandbox::remove as remove_sandbox;
 
 use super::admission::Rejection;
 use super::context::{Context, View};
-use super::health::{Answer, run_probe};
+use super::health::Answer;
 use super::lifecycle::{
-    Action, Decision, End, Failure, Notes, Observed, ProbeKind, ProbeMachine, ProbeResult, Reason, Stopping,
-    Verdict, compose, decide, spec,
+    Action, Decision, End, Failure, Notes, Observed, ProbeKind, ProbeMachine, Reason, Stopping, compose,
+    decide, spec,
 };
 use super::recorder::{Severity, reference};
 use super::volumes;
 use crate::env::{Task, Tasks};
-use crate::runtime::{ContainerId, ContainerState, ContainerStatus, LogOptions, SandboxState, SandboxStatus};
+use crate::runtime::{ContainerId, ContainerState, ContainerStatus, SandboxState, SandboxStatus};
 
 /// How long a worker sleeps at most before it looks at the runtime again, where that tells what
 /// happens, and where it does not (kubelet lists every second).
@@ -230,69 +231,6 @@ impl PodWorker {
         }
         if mail.look {
             self.look().await;
-        }
-    }
-
-    /// Looks at the machine: what has ended, and whether the sandbox is still there.
-    async fn look(&mut self) {
-        let runtime = self.context.runtime.clone();
-        if let Some(sandbox) = &mut self.sandbox
-            && sandbox.state == SandboxState::Ready
-            && let Ok(all) = runtime.sandboxes().await
-        {
-            match all.into_iter().find(|one| one.id == sandbox.id) {
-                Some(found) => {
-                    let addresses = std::mem::take(&mut sandbox.addresses);
-                    *sandbox = found;
-                    if sandbox.addresses.is_empty() {
-                        sandbox.addresses = addresses;
-                    }
-                }
-                None => sandbox.state = SandboxState::NotReady,
-            }
-        }
-        for position in 0..self.containers.len() {
-            let known = &self.containers[position];
-            if matches!(known.state, ContainerState::Exited { .. }) {
-                continue;
-            }
-            match runtime.container(&known.id).await {
-                Ok(found) => self.containers[position] = found,
-                Err(crate::runtime::Error::NotFound { .. }) => {
-                    self.containers[position].state = lost(known, self.now());
-                }
-                Err(error) => tracing::debug!(%error, "container not looked at"),
-            }
-            if matches!(self.containers[position].state, ContainerState::Exited { .. }) {
-                let ended = self.containers[position].clone();
-                self.ended(&ended).await;
-            }
-        }
-    }
-
-    /// A container was seen to have ended.
-    async fn ended(&mut self, instance: &ContainerStatus) {
-        let id = &instance.id;
-        self.notes.verdicts.remove(id);
-        self.probes.retain(|(of, _), _| of != id);
-        let ContainerState::Exited { exit_code, .. } = instance.state else { return };
-        let fallback = self
-            .container(&instance.name)
-            .is_some_and(|one| one.termination_message_policy.as_deref() == Some("FallbackToLogsOnError"));
-        if fallback
-            && exit_code != 0
-            && let Some(logs) = self.context.runtime.logs()
-        {
-            let options = LogOptions { follow: false, tail_lines: Some(80), since: None };
-            let mut text = Vec::new();
-            if let Ok(mut lines) = logs.logs(id, options).await {
-                while let Some(Ok(line)) = lines.next().await {
-                    text.extend_from_slice(&line.line);
-                }
-            }
-            // The end of a log says most; a message holds 2 KiB (kubelet's limit).
-            let text = text.split_off(text.len().saturating_sub(2048));
-            self.notes.messages.insert(id.clone(), String::from_utf8_lossy(&text).into_owned());
         }
     }
 
@@ -567,112 +505,11 @@ impl PodWorker {
             Done::Deleted(false) => self.deleting = false,
         }
     }
-
-    /// Starts the probes that are due; answers when the next one is.
-    fn probe(&mut self, decision: &Decision) -> Option<Timestamp> {
-        let now = self.now();
-        let mut wake: Option<Timestamp> = None;
-        let running: Vec<_> = self
-            .containers
-            .iter()
-            .filter_map(|one| match one.state {
-                ContainerState::Running { started_at } => {
-                    Some((one.id.clone(), one.name.clone(), started_at))
-                }
-                _ => None,
-            })
-            .collect();
-        for (id, name, started_at) in running {
-            let Some(container) = self.container(&name).cloned() else { continue };
-            let started = container.startup_probe.is_none()
-                || self.notes.verdicts.get(&id).is_some_and(|seen| seen.startup == Some(Verdict::Success));
-            let probes = [
-                (ProbeKind::Startup, &container.startup_probe),
-                (ProbeKind::Liveness, &container.liveness_probe),
-                (ProbeKind::Readiness, &container.readiness_probe),
-            ];
-            for (kind, probe) in probes {
-                let Some(probe) = probe else { continue };
-                let waits = (kind == ProbeKind::Startup) == started;
-                // What ends may still say that it is not ready, but is no longer started anew.
-                if waits || (decision.ending && kind != ProbeKind::Readiness) {
-                    continue;
-                }
-                let key = (id.clone(), kind);
-                let machine = self
-                    .probes
-                    .entry(key.clone())
-                    .or_insert_with(|| ProbeMachine::new(kind, probe, started_at));
-                let Some(due) = machine.due() else { continue };
-                if due > now {
-                    wake = Some(wake.map_or(due, |earlier| earlier.min(due)));
-                } else if self.probing.insert(key) {
-                    self.run_probe(id.clone(), kind, container.clone(), probe.clone(), now);
-                }
-            }
-        }
-        wake
-    }
-
-    fn run_probe(&self, id: ContainerId, kind: ProbeKind, container: Container, probe: Probe, at: Timestamp) {
-        let context = self.context.clone();
-        let address = self.addresses().first().copied();
-        self.spawn("probe", async move {
-            let (runtime, network) = (&*context.runtime, &*context.network);
-            let answer =
-                run_probe(runtime, network, &context.env.clock, &container, &id, address, &probe).await;
-            Done::Probed { id, kind, at, answer }
-        });
-    }
-
-    fn probed(&mut self, id: &ContainerId, kind: ProbeKind, at: Timestamp, answer: Answer) {
-        let key = (id.clone(), kind);
-        self.probing.remove(&key);
-        let Some(machine) = self.probes.get_mut(&key) else { return };
-        let name = self.containers.iter().find(|one| one.id == *id).map(|one| one.name.clone());
-        let result = match &answer {
-            Answer::Success => ProbeResult::Success,
-            Answer::Failure(_) => ProbeResult::Failure,
-            Answer::Unknown(_) => ProbeResult::Unknown,
-        };
-        machine.take(result, at);
-        let verdict = machine.verdict();
-        let verdicts = self.notes.verdicts.entry(id.clone()).or_default();
-        match kind {
-            ProbeKind::Startup => verdicts.startup = verdict,
-            ProbeKind::Liveness => verdicts.liveness = verdict,
-            ProbeKind::Readiness => verdicts.readiness = verdict,
-        }
-        let message = match answer {
-            Answer::Success => return,
-            Answer::Failure(output) => format!("{} probe failed: {output}", kind.name()),
-            Answer::Unknown(why) => {
-                format!("{} probe errored and resulted in unknown state: {why}", kind.name())
-            }
-        };
-        self.tell(name.as_deref(), Severity::Warning, "Unhealthy", message);
-    }
 }
 
 /// Dropping a worker ends everything that it has under way.
 impl Drop for PodWorker {
     fn drop(&mut self) {
         self.tasks.cancel();
-    }
-}
-
-/// The end of a container that its runtime has forgotten.
-fn lost(instance: &ContainerStatus, now: Timestamp) -> ContainerState {
-    let started_at = match instance.state {
-        ContainerState::Running { started_at } => started_at,
-        _ => instance.created_at,
-    };
-    ContainerState::Exited {
-        started_at,
-        finished_at: now,
-        exit_code: 137,
-        signal: None,
-        reason: "ContainerStatusUnknown".into(),
-        message: "The container could not be located when the pod was terminated".into(),
     }
 }
