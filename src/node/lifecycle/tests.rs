@@ -430,8 +430,10 @@ fn what_cannot_start_waits_with_its_reason_and_is_tried_again() {
     };
     w.notes.failures.insert("app".into(), failure);
     assert_eq!(w.looks(), "Pending app=ErrImagePull");
-    assert_eq!((w.does().len(), w.decide().wake), (0, Some(retry)));
+    let shown = w.now + SignedDuration::from_secs(3);
+    assert_eq!((w.does().len(), w.decide().wake), (0, Some(shown)), "first it is shown as it is");
     w.later(5);
+    assert_eq!((w.does().len(), w.decide().wake), (0, Some(retry)));
     assert_eq!(w.looks(), "Pending app=ImagePullBackOff");
     let waiting = w.shows().container_statuses.unwrap().remove(0).state.unwrap().waiting.unwrap();
     assert_eq!(
