@@ -1,0 +1,134 @@
+//! What several subjects need: a server, a port for it, and a way to say that a test cannot run here.
+#![allow(dead_code, reason = "not every subject needs all of it")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::Value;
+use tower_service::Service;
+use windlass::client::{Identity, Kubeconfig};
+use windlass::server::ApiServer;
+use windlass::server::https::{Certificates, HttpsOptions, HttpsServer, Tokens};
+use windlass::store::MemoryStore;
+
+/// Says that a test cannot run here; fails it where everything must run.
+pub fn skip(test: &str, reason: &str) {
+    assert!(
+        std::env::var("WINDLASS_REQUIRE_ALL").as_deref() != Ok("1"),
+        "{test} cannot run here: {reason}, and WINDLASS_REQUIRE_ALL=1 wants every test to run"
+    );
+    eprintln!("SKIPPED {test}: {reason}");
+}
+
+/// A server over an empty store in memory.
+pub async fn server() -> ApiServer {
+    ApiServer::builder().store(Arc::new(MemoryStore::new())).build().await.expect("a server")
+}
+
+/// A server on a port, with a token beside its certificates.
+pub struct Served {
+    pub server: ApiServer,
+    pub certificates: Certificates,
+    pub https: HttpsServer,
+}
+
+/// The administrator's bearer token at every [`Served`].
+pub const TOKEN: &str = "administrators-token";
+
+/// Serves on a free port of the loopback interface.
+pub async fn serve(server: ApiServer) -> Served {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let certificates =
+        Certificates::generate(&["localhost", "127.0.0.1"], &server.env().clock).expect("certificates");
+    let options = HttpsOptions::new(certificates.server_config().expect("TLS"))
+        .authenticator(Tokens::new().with(TOKEN, Identity::admin()));
+    let https = HttpsServer::start(&server, listener, options).expect("a listener");
+    Served { server, certificates, https }
+}
+
+impl Served {
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.https.address())
+    }
+
+    /// The administrator's way in.
+    pub fn kubeconfig(&self) -> Kubeconfig {
+        self.certificates.admin_kubeconfig(&self.url()).expect("a kubeconfig")
+    }
+
+    /// Ends the listener and the server.
+    pub async fn shutdown(self) {
+        self.https.shutdown().await;
+        self.server.shutdown().await;
+    }
+}
+
+/// The kubectl to test with: what `WINDLASS_KUBECTL` names, or the one on the path.
+pub fn kubectl() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("WINDLASS_KUBECTL") {
+        return Some(named.into());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join("kubectl")).find(|file| file.is_file())
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Reply {
+    pub code: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Reply {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// Code, reason and message of a failure.
+    pub fn failure(&self) -> (u16, String, String) {
+        let status = self.json();
+        assert_eq!(status["kind"], "Status", "{status}");
+        assert_eq!(status["apiVersion"], "v1", "{status}");
+        assert_eq!(status["status"], "Failure", "{status}");
+        assert_eq!(status["code"], self.code.as_u16(), "{status}");
+        let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
+        (self.code.as_u16(), text("reason"), text("message"))
+    }
+}
+
+/// Sends one request through the tower service and reads the answer whole.
+pub async fn send(
+    server: &ApiServer,
+    identity: Identity,
+    method: Method,
+    uri: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<String>,
+) -> Reply {
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(bytes::Bytes::from(body.into()))).expect("a request");
+    let response = server.service(identity).call(request).await.expect("an answer");
+    let (parts, body) = response.into_parts();
+    let bytes = body.collect().await.expect("a body").to_bytes();
+    let text = String::from_utf8(bytes.to_vec()).expect("text");
+    Reply { code: parts.status, headers: parts.headers, text }
+}
+
+/// A get by the administrator.
+pub async fn get(server: &ApiServer, uri: &str, headers: &[(&str, &str)]) -> Reply {
+    send(server, Identity::admin(), Method::GET, uri, headers, "").await
+}
+
+/// A write of JSON by the administrator.
+pub async fn write(server: &ApiServer, method: Method, uri: &str, body: &Value) -> Reply {
+    let headers = [("content-type", "application/json")];
+    send(server, Identity::admin(), method, uri, &headers, body.to_string()).await
+}
