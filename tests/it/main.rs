@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "tests are read as stories, not as API documentation")]
 
 mod https;
+mod kubectl;
 mod layers;
 #[cfg(feature = "sim")]
 mod node_api;

@@ -29,9 +29,13 @@ async fn discovery_tells_what_is_served() {
     assert_eq!(get(&server, "/api", &[]).await.json()["versions"], json!(["v1"]));
     let apps = get(&server, "/apis/apps/v1", &[]).await.json();
     let names: Vec<_> = apps["resources"].as_array().unwrap().iter().map(|row| row["name"].clone()).collect();
-    assert!(names.contains(&json!("deployments")) && names.contains(&json!("deployments/scale")), "{names:?}");
+    assert!(
+        names.contains(&json!("deployments")) && names.contains(&json!("deployments/scale")),
+        "{names:?}"
+    );
 
-    let accept = ("accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json");
+    let accept =
+        ("accept", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json");
     let all = get(&server, "/apis", &[accept]).await;
     assert_eq!(
         all.headers["content-type"],
@@ -64,9 +68,19 @@ async fn nobody_in_particular_gets_health_and_version_and_nothing_else() {
     let mut paths: Vec<String> =
         index["paths"].as_array().unwrap().iter().map(|path| path.as_str().unwrap().to_owned()).collect();
     paths.extend(
-        ["/", "/api/v1/pods", CONFIG_MAPS, "/apis/apps/v1/deployments?watch=true", "/metrics", "/openapi/v3/api/v1",
-            "/api/v1/watch/pods", "/api/v1/namespaces/default/pods/x/log", "/api/v1/namespaces/default/pods/x/exec",
-            "/api/v1/nodes/x/proxy/", "/nope"]
+        [
+            "/",
+            "/api/v1/pods",
+            CONFIG_MAPS,
+            "/apis/apps/v1/deployments?watch=true",
+            "/metrics",
+            "/openapi/v3/api/v1",
+            "/api/v1/watch/pods",
+            "/api/v1/namespaces/default/pods/x/log",
+            "/api/v1/namespaces/default/pods/x/exec",
+            "/api/v1/nodes/x/proxy/",
+            "/nope",
+        ]
         .map(str::to_owned),
     );
     let open = ["/healthz", "/livez", "/readyz", "/version"];
@@ -147,10 +161,14 @@ async fn an_object_comes_and_goes() {
     let pretty = get(&server, &format!("{uri}?pretty=true"), &[]).await;
     assert!(pretty.text.contains("\n  \"kind\": \"ConfigMap\""), "{}", pretty.text);
     let merge = [("content-type", "application/merge-patch+json; charset=utf-8")];
-    let patched = send(&server, Identity::admin(), Method::PATCH, &uri, &merge, r#"{"data":{"k":"w"}}"#).await;
+    let patched =
+        send(&server, Identity::admin(), Method::PATCH, &uri, &merge, r#"{"data":{"k":"w"}}"#).await;
     assert_eq!(patched.json()["data"]["k"], "w");
     let list = get(&server, &format!("{CONFIG_MAPS}?labelSelector=app%3Da"), &[]).await.json();
-    assert_eq!((list["kind"].as_str(), list["items"].as_array().map(Vec::len)), (Some("ConfigMapList"), Some(1)));
+    assert_eq!(
+        (list["kind"].as_str(), list["items"].as_array().map(Vec::len)),
+        (Some("ConfigMapList"), Some(1))
+    );
     let none = get(&server, &format!("{CONFIG_MAPS}?labelSelector=app%3Db"), &[]).await.json();
     assert_eq!(none["items"], json!([]));
     let body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": "wrong"}});

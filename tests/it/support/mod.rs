@@ -14,7 +14,7 @@ use windlass::server::https::{Certificates, HttpsOptions, HttpsServer, Tokens};
 use windlass::store::MemoryStore;
 
 /// Says that a test cannot run here; fails it where everything must run.
-pub fn skip(test: &str, reason: &str) {
+pub(crate) fn skip(test: &str, reason: &str) {
     assert!(
         std::env::var("WINDLASS_REQUIRE_ALL").as_deref() != Ok("1"),
         "{test} cannot run here: {reason}, and WINDLASS_REQUIRE_ALL=1 wants every test to run"
@@ -23,22 +23,22 @@ pub fn skip(test: &str, reason: &str) {
 }
 
 /// A server over an empty store in memory.
-pub async fn server() -> ApiServer {
+pub(crate) async fn server() -> ApiServer {
     ApiServer::builder().store(Arc::new(MemoryStore::new())).build().await.expect("a server")
 }
 
 /// A server on a port, with a token beside its certificates.
-pub struct Served {
-    pub server: ApiServer,
-    pub certificates: Certificates,
-    pub https: HttpsServer,
+pub(crate) struct Served {
+    pub(crate) server: ApiServer,
+    pub(crate) certificates: Certificates,
+    pub(crate) https: HttpsServer,
 }
 
 /// The administrator's bearer token at every [`Served`].
-pub const TOKEN: &str = "administrators-token";
+pub(crate) const TOKEN: &str = "administrators-token";
 
 /// Serves on a free port of the loopback interface.
-pub async fn serve(server: ApiServer) -> Served {
+pub(crate) async fn serve(server: ApiServer) -> Served {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let certificates =
         Certificates::generate(&["localhost", "127.0.0.1"], &server.env().clock).expect("certificates");
@@ -50,24 +50,24 @@ pub async fn serve(server: ApiServer) -> Served {
 
 impl Served {
     /// Where it listens.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("https://{}", self.https.address())
     }
 
     /// The administrator's way in.
-    pub fn kubeconfig(&self) -> Kubeconfig {
+    pub(crate) fn kubeconfig(&self) -> Kubeconfig {
         self.certificates.admin_kubeconfig(&self.url()).expect("a kubeconfig")
     }
 
     /// Ends the listener and the server.
-    pub async fn shutdown(self) {
+    pub(crate) async fn shutdown(self) {
         self.https.shutdown().await;
         self.server.shutdown().await;
     }
 }
 
 /// The kubectl to test with: what `WINDLASS_KUBECTL` names, or the one on the path.
-pub fn kubectl() -> Option<PathBuf> {
+pub(crate) fn kubectl() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("WINDLASS_KUBECTL") {
         return Some(named.into());
     }
@@ -77,20 +77,20 @@ pub fn kubectl() -> Option<PathBuf> {
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub struct Reply {
-    pub code: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Reply {
+    pub(crate) code: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Reply {
     /// The body as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
     /// Code, reason and message of a failure.
-    pub fn failure(&self) -> (u16, String, String) {
+    pub(crate) fn failure(&self) -> (u16, String, String) {
         let status = self.json();
         assert_eq!(status["kind"], "Status", "{status}");
         assert_eq!(status["apiVersion"], "v1", "{status}");
@@ -102,7 +102,7 @@ impl Reply {
 }
 
 /// Sends one request through the tower service and reads the answer whole.
-pub async fn send(
+pub(crate) async fn send(
     server: &ApiServer,
     identity: Identity,
     method: Method,
@@ -123,12 +123,12 @@ pub async fn send(
 }
 
 /// A get by the administrator.
-pub async fn get(server: &ApiServer, uri: &str, headers: &[(&str, &str)]) -> Reply {
+pub(crate) async fn get(server: &ApiServer, uri: &str, headers: &[(&str, &str)]) -> Reply {
     send(server, Identity::admin(), Method::GET, uri, headers, "").await
 }
 
 /// A write of JSON by the administrator.
-pub async fn write(server: &ApiServer, method: Method, uri: &str, body: &Value) -> Reply {
+pub(crate) async fn write(server: &ApiServer, method: Method, uri: &str, body: &Value) -> Reply {
     let headers = [("content-type", "application/json")];
     send(server, Identity::admin(), method, uri, &headers, body.to_string()).await
 }
