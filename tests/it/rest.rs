@@ -119,15 +119,15 @@ async fn what_goes_wrong_is_a_status() {
     assert_eq!(code(get(&server, CONFIG_MAPS, &[("accept", "text/html")]).await), 406);
     assert_eq!(code(write(&server, Method::PUT, CONFIG_MAPS, &json!({})).await), 405);
     assert_eq!(code(write(&server, Method::POST, "/version", &json!({})).await), 405);
-    let protobuf = [("content-type", "application/vnd.kubernetes.protobuf")];
-    let reply = send(&server, Identity::admin(), Method::POST, CONFIG_MAPS, &protobuf, "k8s\0").await;
+    let cbor = [("content-type", "application/cbor")];
+    let reply = send(&server, Identity::admin(), Method::POST, CONFIG_MAPS, &cbor, "{}").await;
     assert_eq!(
         reply.failure(),
         (
             415,
             "UnsupportedMediaType".into(),
             "the body of the request was in an unknown format - accepted media types include: \
-             application/json, application/yaml"
+             application/json, application/yaml, application/vnd.kubernetes.protobuf"
                 .into()
         )
     );

@@ -20,11 +20,13 @@ use super::{Resource, manifest};
 mod decode;
 mod defaults;
 mod openapi;
+mod protobuf;
 mod scalar;
 pub mod table;
 
 pub(crate) use decode::free;
 pub use openapi::openapi_v3;
+pub use protobuf::{ProtobufError, decode_protobuf};
 
 /// How bytes are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

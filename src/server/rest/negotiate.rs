@@ -1,16 +1,18 @@
 //! Which form an answer takes: `Accept` and `pretty`.
 //!
 //! As `k8s.io/apiserver/pkg/endpoints/handlers/negotiation` (1.36) does it: clauses by quality, the
-//! first that names a form served here wins. Protobuf and CBOR are not served; clients that ask for
-//! them name JSON too.
+//! first that names a form served here wins. Protobuf is read, since client-go sends it, and not
+//! written; clients that ask for it name JSON too.
 
 use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 
 use crate::api::{Status, status};
 
-/// The media types that bodies come and go in.
-pub(crate) const MEDIA_TYPES: &str = "application/json, application/yaml";
+/// The media types that answers are written in.
+const WRITTEN: &str = "application/json, application/yaml";
+/// The media types that bodies are read in.
+const READ: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// How bytes are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,11 +95,22 @@ pub(crate) fn negotiate(headers: &HeaderMap, pretty: Option<&str>, place: Place)
     clauses.sort_by(|a, b| b.rank().total_cmp(&a.rank()));
     clauses.iter().find_map(|clause| clause.format(place)).map_or_else(
         || {
-            let why = format!("only the following media types are accepted: {MEDIA_TYPES}");
+            let why = format!("only the following media types are accepted: {WRITTEN}");
             Err(status::failure(406, "NotAcceptable", why))
         },
         |format| Ok(Format { pretty: pretty || format.pretty, ..format }),
     )
+}
+
+/// How a request's body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyEncoding {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+    /// Kubernetes' protobuf.
+    Protobuf,
 }
 
 /// Which encoding a request's body has.
@@ -105,13 +118,14 @@ pub(crate) fn negotiate(headers: &HeaderMap, pretty: Option<&str>, place: Place)
 /// # Errors
 ///
 /// 415 when it is none that is read here.
-pub(crate) fn body_encoding(content_type: Option<&HeaderValue>) -> Result<Encoding, Status> {
+pub(crate) fn body_encoding(content_type: Option<&HeaderValue>) -> Result<BodyEncoding, Status> {
     let text = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = text.split(';').next().unwrap_or_default().trim();
     match media.to_ascii_lowercase().as_str() {
-        "" | "application/json" => Ok(Encoding::Json),
-        "application/yaml" => Ok(Encoding::Yaml),
-        _ => Err(unsupported(MEDIA_TYPES)),
+        "" | "application/json" => Ok(BodyEncoding::Json),
+        "application/yaml" => Ok(BodyEncoding::Yaml),
+        "application/vnd.kubernetes.protobuf" => Ok(BodyEncoding::Protobuf),
+        _ => Err(unsupported(READ)),
     }
 }
 
@@ -230,13 +244,14 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_json_or_yaml() {
+    fn bodies_are_json_yaml_or_protobuf() {
         let of = |text: &'static str| {
             body_encoding(Some(&HeaderValue::from_static(text))).map_err(|status| status.code)
         };
-        assert_eq!(of("application/json; charset=utf-8"), Ok(Encoding::Json));
-        assert_eq!(of("application/yaml"), Ok(Encoding::Yaml));
-        assert_eq!(of("application/vnd.kubernetes.protobuf"), Err(415));
-        assert_eq!(body_encoding(None), Ok(Encoding::Json));
+        assert_eq!(of("application/json; charset=utf-8"), Ok(BodyEncoding::Json));
+        assert_eq!(of("application/yaml"), Ok(BodyEncoding::Yaml));
+        assert_eq!(of("application/vnd.kubernetes.protobuf"), Ok(BodyEncoding::Protobuf));
+        assert_eq!(of("application/cbor"), Err(415));
+        assert_eq!(body_encoding(None), Ok(BodyEncoding::Json));
     }
 }

@@ -5,12 +5,12 @@ use http::{HeaderMap, Method, Request, Response};
 use serde_json::Value;
 
 use super::encode::Encoder;
-use super::negotiate::{self, Encoding, Place, Shape};
+use super::negotiate::{self, BodyEncoding, Place, Shape};
 use super::table::IncludeObject;
 use super::{BodyError, ResponseBody, permit, read, upgrade};
 use crate::api::field::{self, Path};
 use crate::api::selector::FieldTerm;
-use crate::api::{Status, manifest, status};
+use crate::api::{Status, manifest, schema, status};
 use crate::client::wire::{self, Query, ResourcePath};
 use crate::client::{self, DeleteOptions, Identity, Patch, PatchType, Payload, Target};
 use crate::server::{ApiServer, Attributes, connect};
@@ -136,8 +136,12 @@ fn translate(
 
 fn payload(content_type: Option<&http::HeaderValue>, bytes: bytes::Bytes) -> Result<Payload, Box<Status>> {
     let media_type = match negotiate::body_encoding(content_type)? {
-        Encoding::Json => "application/json",
-        Encoding::Yaml => "application/yaml",
+        BodyEncoding::Json => "application/json",
+        BodyEncoding::Yaml => "application/yaml",
+        BodyEncoding::Protobuf => {
+            let tree = schema::decode_protobuf(&bytes);
+            return tree.map(Payload::Tree).map_err(|error| Box::new(status::bad_request(error.to_string())));
+        }
     };
     Ok(Payload::Bytes { media_type: media_type.into(), bytes })
 }
@@ -154,8 +158,9 @@ fn delete_options(
         Box::new(status::bad_request(format!("unable to decode DeleteOptions: {error}")))
     };
     let tree: Value = match negotiate::body_encoding(content_type)? {
-        Encoding::Json => serde_json::from_slice(body).map_err(|error| unreadable(&error))?,
-        Encoding::Yaml => {
+        BodyEncoding::Json => serde_json::from_slice(body).map_err(|error| unreadable(&error))?,
+        BodyEncoding::Protobuf => schema::decode_protobuf(body).map_err(|error| unreadable(&error))?,
+        BodyEncoding::Yaml => {
             let text = std::str::from_utf8(body).map_err(|error| unreadable(&error))?;
             manifest::yaml::parse(text).map_err(|error| unreadable(&error))?
         }
