@@ -10,6 +10,7 @@ mod node_api;
 mod node_kit;
 #[cfg(feature = "sim")]
 mod node_lifecycle;
+#[cfg(all(feature = "process", target_os = "linux"))]
 mod process_runtime;
 mod rest;
 mod runtime;
@@ -21,6 +22,7 @@ mod server_pods;
 mod server_read;
 mod server_service;
 mod server_write;
+#[cfg(feature = "sim")]
 mod sim_runtime;
 mod store;
 mod support;

@@ -16,7 +16,7 @@ use base64::Engine;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::table::{self, Entry, Field, Kind, Scalar, Shape};
+use super::table::{self, Entry, Field, Scalar, Shape};
 
 /// What every body starts with.
 const MAGIC: &[u8] = b"k8s\0";
@@ -83,16 +83,17 @@ pub fn decode_protobuf(bytes: &[u8]) -> Result<Value> {
     Ok(Value::Object(object))
 }
 
-/// The type of this version and kind.
+/// The type of this version and kind: Go packages are named for the first word of their group.
+/// Options have their type in `meta.v1` whatever group they are sent to.
 fn root(api_version: &str, kind: &str) -> Option<&'static Entry> {
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    table::all().filter(|entry| entry.short() == kind).find(|entry| match entry.get().gvk {
-        Some(Kind::One(own, own_version, own_kind)) => {
-            own == group && own_version == version && own_kind == kind
-        }
-        Some(Kind::Everywhere) => true,
-        None => false,
-    })
+    let (group, version) = api_version.split_once('/').unwrap_or(("core", api_version));
+    let package = group.split('.').next().unwrap_or_default();
+    let own = format!("{package}.{version}.{kind}");
+    let shared = format!("meta.v1.{kind}");
+    let named = |name: &str| {
+        table::all().filter(|entry| entry.short() == kind).find(|entry| short_name(entry) == name)
+    };
+    named(&own).or_else(|| named(&shared))
 }
 
 fn message(entry: &'static Entry, bytes: &[u8], depth: usize) -> Result<Map<String, Value>> {
