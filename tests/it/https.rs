@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -11,6 +13,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use windlass::client::Identity;
 use windlass::server::https::KeyPair;
 
 use crate::support::{Served, TOKEN, serve, server};
@@ -37,12 +40,22 @@ async fn dial(served: &Served, pair: Option<&KeyPair>, http2: bool) -> std::io::
 }
 
 async fn get(stream: TlsStream<TcpStream>, path: &str, token: Option<&str>) -> (u16, String) {
+    send(stream, http::Method::GET, path, token, "").await
+}
+
+async fn send(
+    stream: TlsStream<TcpStream>,
+    method: http::Method,
+    path: &str,
+    token: Option<&str>,
+    body: &str,
+) -> (u16, String) {
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let mut request = http::Request::get(format!("https://localhost{path}"));
+    let mut request = http::Request::builder().method(method).uri(format!("https://localhost{path}"));
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    let request = request.body(Full::new(bytes::Bytes::new())).unwrap();
+    let request = request.body(Full::new(bytes::Bytes::from(body.to_owned()))).unwrap();
     let io = TokioIo::new(stream);
     let response = if http2 {
         let executor = hyper_util::rt::TokioExecutor::new();
@@ -134,4 +147,34 @@ async fn a_listener_that_ends_leaves_no_port_and_ends_watches_in_order() {
     // The server itself is still there for those in its process.
     let reply = crate::support::get(&served.server, "/healthz", &[]).await;
     assert_eq!(reply.text, "ok");
+}
+
+#[tokio::test]
+async fn what_is_written_in_process_reads_as_what_is_written_over_https() {
+    let served = serve(server().await).await;
+    let object = |name: &str| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": {"a": "b"}},
+            "spec": {"containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80}],
+                "resources": {"requests": {"cpu": "0.5", "memory": "1024Mi"}}}]},
+        })
+    };
+    let pods = "/api/v1/namespaces/default/pods";
+    let stream = dial(&served, None, false).await.unwrap();
+    let (code, text) = send(stream, http::Method::POST, pods, Some(TOKEN), &object("wire").to_string()).await;
+    assert_eq!(code, 201, "{text}");
+    let typed: Pod = serde_json::from_value(object("here")).unwrap();
+    let api = windlass::client::Api::<Pod>::namespaced(served.server.client(Identity::admin()), "default");
+    api.create(&typed).await.unwrap();
+    let read = async |name: &str| {
+        let mut tree = crate::support::get(&served.server, &format!("{pods}/{name}"), &[]).await.json();
+        for own in ["name", "uid", "resourceVersion", "creationTimestamp", "managedFields"] {
+            tree["metadata"].as_object_mut().unwrap().remove(own);
+        }
+        tree
+    };
+    assert_eq!(read("wire").await, read("here").await);
+    served.shutdown().await;
 }

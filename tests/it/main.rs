@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "tests are read as stories, not as API documentation")]
 
 mod https;
+mod kube_rs;
 mod kubectl;
 mod layers;
 #[cfg(feature = "sim")]
@@ -12,6 +13,10 @@ mod node_kit;
 mod node_lifecycle;
 #[cfg(all(feature = "process", target_os = "linux"))]
 mod process_runtime;
+mod reconcile_garbage;
+mod reconcile_kit;
+mod reconcile_nodes;
+mod reconcile_workloads;
 mod rest;
 mod runtime;
 mod server_authorize;
