@@ -260,8 +260,12 @@ async fn what_is_wrong_is_said_in_kubernetes_words() {
     bench.feed(&["create", "-f", "-"], DEPLOYMENT).await;
     let twice = bench.fail(&["create", "configmap", "web"], "").await;
     assert!(twice.contains("configmaps \"web\" already exists"), "{twice}");
-    let negative =
-        bench.fail(&["create", "-f", "-"], &DEPLOYMENT.replace("replicas: 2", "replicas: -1")).await;
+    let negative = bench
+        .fail(
+            &["create", "-f", "-"],
+            &DEPLOYMENT.replace("name: web", "name: other").replace("replicas: 2", "replicas: -1"),
+        )
+        .await;
     assert!(
         negative.contains("spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
         "{negative}"
