@@ -13,6 +13,8 @@ mod node_kit;
 mod node_lifecycle;
 #[cfg(all(feature = "process", target_os = "linux"))]
 mod process_runtime;
+#[cfg(all(feature = "process", feature = "server", target_os = "linux"))]
+mod proxy;
 mod reconcile_garbage;
 mod reconcile_kit;
 mod reconcile_nodes;
