@@ -153,15 +153,18 @@ impl<K: Typed> Informer<K> {
     /// It is called by the informer's task and must neither wait nor subscribe.
     pub fn subscribe(&self, mut handler: impl FnMut(&Change<K>) + Send + 'static) {
         let mut handlers = self.handlers();
-        self.read(|copy| {
-            for entry in copy.entries.values() {
-                let (new, object) = (entry.value.clone(), entry.object.clone());
-                handler(&Change::Applied { old: None, new, object });
-            }
-            if copy.synced {
-                handler(&Change::Synced);
-            }
+        // The copy stands still as long as the handlers are held; its own lock is not, so that the
+        // handler may read the informer.
+        let (entries, synced) = self.read(|copy| {
+            let entries = copy.entries.values().map(|entry| (entry.value.clone(), entry.object.clone()));
+            (entries.collect::<Vec<_>>(), copy.synced)
         });
+        for (new, object) in entries {
+            handler(&Change::Applied { old: None, new, object });
+        }
+        if synced {
+            handler(&Change::Synced);
+        }
         handlers.push(Box::new(handler));
     }
 
