@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::env::var;
+use std::error::Error;
 use std::net::SocketAddr;
 
 use http_body_util::Full;
@@ -13,15 +14,17 @@ use hyper::body::Bytes;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use windlass::runtime::process::{Program, ProgramImages};
 
 /// The port that the program listens on.
-pub const PORT: u16 = 8080;
+pub(crate) const PORT: u16 = 8080;
 
 /// Runs the program until SIGTERM.
-pub async fn serve() -> std::io::Result<()> {
+pub(crate) async fn serve() -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let address: SocketAddr = format!("{}:{PORT}", var("POD_IP").unwrap_or("127.0.0.1".into()))
         .parse()
@@ -35,7 +38,7 @@ pub async fn serve() -> std::io::Result<()> {
         var("GREETING").unwrap_or_default(),
     );
     println!("listening on {address}");
-    let connections = GracefulShutdown::new();
+    let (connections, last) = (TaskTracker::new(), CancellationToken::new());
     loop {
         let stream = windlass::select! {
             _ = terminate.recv() => break,
@@ -46,16 +49,39 @@ pub async fn serve() -> std::io::Result<()> {
             let body = if request.uri().path() == "/healthz" { "ok".into() } else { line.clone() };
             async move { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(body)))) }
         });
-        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
-        let connection = connections.watch(connection);
-        #[allow(clippy::disallowed_methods, reason = "a program of its own, outside any simulated world")]
-        tokio::spawn(async move {
+        let connection =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+        let last = last.clone();
+        connections.spawn(async move {
+            let mut connection = std::pin::pin!(connection);
+            let ended = windlass::select! {
+                ended = &mut connection => ended,
+                () = last.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
             // A client that goes away in mid-answer concerns nobody else.
-            let _ = connection.await;
+            drop(ended);
         });
     }
     println!("shutting down");
     drop(listener);
-    connections.shutdown().await;
+    last.cancel();
+    connections.close();
+    connections.wait().await;
     Ok(())
+}
+
+/// The image references that stand for this program, one a version.
+pub(crate) const IMAGES: [&str; 2] = ["windlass.example/web:1", "windlass.example/web:2"];
+
+/// The images of the example manifests: this very executable, told to serve.
+pub(crate) fn images() -> Result<ProgramImages, Box<dyn Error + Send + Sync>> {
+    let own = std::env::current_exe()?;
+    let images = ProgramImages::new();
+    for (reference, version) in IMAGES.iter().zip(["1", "2"]) {
+        images.program(reference, Program::new(&own).arg("serve").env("VERSION", version))?;
+    }
+    Ok(images)
 }

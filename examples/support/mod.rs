@@ -1,0 +1,4 @@
+//! What the example programs share.
+
+pub(crate) mod store;
+pub(crate) mod web;
