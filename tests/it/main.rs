@@ -1,19 +1,20 @@
 //! The integration tests, one binary: a module a subject.
 #![allow(missing_docs, reason = "tests are read as stories, not as API documentation")]
 
+// Without these there would be little to test, and it would look like success.
+#[cfg(not(feature = "portable"))]
+compile_error!("the tests need every part that needs only Rust: cargo test --features portable");
+
+mod cluster;
+mod determinism;
 mod https;
 mod kube_rs;
 mod kubectl;
 mod layers;
-#[cfg(feature = "sim")]
 mod node_api;
-#[cfg(feature = "sim")]
 mod node_kit;
-#[cfg(feature = "sim")]
 mod node_lifecycle;
-#[cfg(all(feature = "process", target_os = "linux"))]
 mod process_runtime;
-#[cfg(all(feature = "process", feature = "server", target_os = "linux"))]
 mod proxy;
 mod reconcile_garbage;
 mod reconcile_kit;
@@ -29,7 +30,6 @@ mod server_pods;
 mod server_read;
 mod server_service;
 mod server_write;
-#[cfg(feature = "sim")]
 mod sim_runtime;
 mod store;
 mod support;
