@@ -13,7 +13,7 @@ pub enum Decision {
     /// It goes to this node.
     Place(NodeIndex),
     /// It fits nowhere.
-    Reject(Diagnosis),
+    Reject(Box<Diagnosis>),
     /// A plugin failed.
     Fail {
         /// Which.
@@ -29,7 +29,7 @@ pub enum Decision {
 pub fn decide(profile: &Profile, cycle: &mut Cycle<'_>, draw: &Stream) -> Decision {
     let mut diagnosis = Diagnosis::of(cycle.snapshot.nodes().len());
     if diagnosis.nodes == 0 {
-        return Decision::Reject(diagnosis);
+        return Decision::Reject(Box::new(diagnosis));
     }
     let feasible = match feasible(profile, cycle, &mut diagnosis) {
         Ok(feasible) => feasible,
@@ -43,7 +43,7 @@ pub fn decide(profile: &Profile, cycle: &mut Cycle<'_>, draw: &Stream) -> Decisi
                     break;
                 }
             }
-            Decision::Reject(diagnosis)
+            Decision::Reject(Box::new(diagnosis))
         }
         [only] => Decision::Place(only),
         _ => Decision::Place(best(profile, cycle, &feasible, draw)),

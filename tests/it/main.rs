@@ -22,6 +22,7 @@ mod reconcile_nodes;
 mod reconcile_workloads;
 mod rest;
 mod runtime;
+mod sched;
 mod server_authorize;
 mod server_custom;
 mod server_delete;

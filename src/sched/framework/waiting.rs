@@ -52,6 +52,11 @@ impl WaitingPods {
         receiver
     }
 
+    /// Nobody waits for the pod of this uid any more.
+    pub(crate) fn give_up(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::super::framework::{BindError, Binding, Bound, Profile};
+use super::super::framework::{BindError, Binding, Bound, Profile, WaitingPods};
 use super::run::Message;
 use crate::client::Error;
 use crate::env::Clock;
@@ -44,9 +44,12 @@ pub(super) async fn bind(
     held: Option<Held>,
     clock: Clock,
     bindings: Arc<Semaphore>,
+    waiting: WaitingPods,
     inbox: mpsc::UnboundedSender<Message>,
 ) {
-    let result = match leave(held, &clock).await {
+    let leave = leave(held, &clock).await;
+    waiting.give_up(&binding.pod.uid);
+    let result = match leave {
         Ok(()) => {
             // Only those that are about to write count against the bound: who waits holds up nobody.
             let _permit = bindings.acquire().await;

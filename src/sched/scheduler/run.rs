@@ -56,7 +56,7 @@ pub(super) struct Run {
 /// What a pod's turn came to.
 enum Turn {
     Bind { node: Arc<str>, held: Option<Held> },
-    Unschedulable(Diagnosis),
+    Unschedulable(Box<Diagnosis>),
     Error(String),
 }
 
@@ -176,11 +176,12 @@ impl Run {
                     held,
                     self.env.clock.clone(),
                     self.bindings.clone(),
+                    self.waiting.clone(),
                     self.inbox.clone(),
                 );
                 self.env.tasks.spawn("bind", task);
             }
-            Turn::Unschedulable(diagnosis) => self.unschedulable(&pod, diagnosis),
+            Turn::Unschedulable(diagnosis) => self.unschedulable(&pod, *diagnosis),
             Turn::Error(message) => self.error(&pod, &message),
         }
         true
@@ -210,7 +211,7 @@ impl Run {
         let reject = |plugin, reasons: Vec<_>| {
             let mut diagnosis = Diagnosis::of(cycle.snapshot.nodes().len());
             diagnosis.reject(plugin, node, Verdict::Unschedulable(reasons));
-            Turn::Unschedulable(diagnosis)
+            Turn::Unschedulable(Box::new(diagnosis))
         };
         for (name, plugin) in self.profile.reserves() {
             match plugin.reserve(cycle, node) {
