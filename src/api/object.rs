@@ -63,6 +63,13 @@ pub struct DecodeError {
     source: serde_json::Error,
 }
 
+#[cfg(feature = "remote")]
+impl DecodeError {
+    pub(crate) fn new(what: &str, source: serde_json::Error) -> Self {
+        Self { what: what.to_owned(), source }
+    }
+}
+
 impl Object {
     /// The object that this tree is. `apiVersion` and `kind` are the row's, whatever the tree says;
     /// its `resourceVersion` is dropped in favour of `revision`.

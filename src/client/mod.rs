@@ -13,6 +13,8 @@ mod informer;
 mod kubeconfig;
 mod node_dialer;
 mod recorder;
+#[cfg(feature = "remote")]
+pub mod remote;
 mod request;
 mod response;
 pub mod wire;

@@ -20,6 +20,7 @@ mod reconcile_garbage;
 mod reconcile_kit;
 mod reconcile_nodes;
 mod reconcile_workloads;
+mod remote;
 mod rest;
 mod runtime;
 mod sched;

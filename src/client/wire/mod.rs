@@ -6,9 +6,13 @@
 
 mod path;
 mod query;
+#[cfg(any(feature = "server", feature = "remote"))]
+mod websocket;
 
 pub use path::{ApiPath, ResourcePath, parse_path, target_path};
 pub use query::{
     Query, decode_delete, decode_get, decode_list, decode_watch, decode_write, encode_delete, encode_get,
     encode_list, encode_watch, encode_write,
 };
+#[cfg(any(feature = "server", feature = "remote"))]
+pub(crate) use websocket::accept_key;

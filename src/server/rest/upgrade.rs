@@ -3,7 +3,6 @@
 //! The server's own handshake with the caller and its handshake with the node's agent are two: once
 //! both are made, bytes pass through as they are, WebSocket frames included.
 
-use base64::Engine;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::header::{
@@ -14,10 +13,10 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, BodyStream, Full};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use sha1::{Digest, Sha1};
 
 use super::{BodyError, ResponseBody, encode, read};
 use crate::api::{Status, status};
+use crate::client::wire::accept_key;
 use crate::client::{self, Identity, Target};
 use crate::server::ApiServer;
 
@@ -155,23 +154,11 @@ fn protocols(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// What proves that a WebSocket key was understood (RFC 6455, 4.2.2).
-pub(crate) fn accept_key(key: &[u8]) -> String {
-    let digest =
-        Sha1::new().chain_update(key).chain_update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize();
-    base64::engine::general_purpose::STANDARD.encode(digest)
-}
-
 #[cfg(test)]
 mod tests {
     use http::header::HeaderName;
 
     use super::*;
-
-    #[test]
-    fn the_key_of_the_rfc() {
-        assert_eq!(accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    }
 
     #[test]
     fn protocols_come_in_one_header_or_many() {
