@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::dialer::PipeDialer;
 use super::{Agents, Cluster, Machines};
-use crate::api::Scheme;
+use crate::api::{Scheme, quantity};
 use crate::client::Identity;
 use crate::env::Env;
 use crate::net::proxy::ServiceProxy;
@@ -271,15 +271,16 @@ pub(super) async fn start_node(
 ) -> Result<(), StartError> {
     // The machine outlives the agent: what runs on it is there for the next one.
     let machine = machines.machine(&spec.name, env).await?;
-    let quantity = |amount: String| Quantity(amount);
+    let amount = |text: String| Quantity(text);
+    let memory = quantity::Quantity::bytes(i64::try_from(spec.memory_bytes).unwrap_or(i64::MAX));
     let mut agent = NodeAgent::builder(&spec.name)
         .client(server.client(Identity::node(&spec.name)))
         .runtime(machine.runtime)
         .network(machine.network)
         .env(env.child())
-        .capacity("cpu", quantity(format!("{}m", spec.cpu_milli)))
-        .capacity("memory", quantity(spec.memory_bytes.to_string()))
-        .capacity("pods", quantity(spec.pods.to_string()));
+        .capacity("cpu", amount(format!("{}m", spec.cpu_milli)))
+        .capacity("memory", amount(memory.to_string()))
+        .capacity("pods", amount(spec.pods.to_string()));
     for (key, value) in spec.labels {
         agent = agent.label(key, value);
     }

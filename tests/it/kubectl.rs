@@ -1,19 +1,17 @@
 //! Unmodified kubectl against the server on a port. No node is needed for what is asked here.
 
-use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::ops::Deref;
 
-use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::process::Command;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::support::{Served, kubectl, serve, server, skip};
+use crate::support::kubectl::Kubectl;
+use crate::support::{Served, serve, server};
 
 /// A server, and the kubectl that talks to it as the administrator.
 struct Bench {
     served: Served,
-    kubectl: PathBuf,
-    home: tempfile::TempDir,
+    kubectl: Kubectl,
 }
 
 const DEPLOYMENT: &str = r"
@@ -48,66 +46,22 @@ data: {colour: blue}
 
 impl Bench {
     async fn new(test: &str) -> Option<Self> {
-        let Some(kubectl) = kubectl() else {
-            skip(test, "there is no kubectl: set WINDLASS_KUBECTL");
-            return None;
-        };
+        let kubectl = Kubectl::find(test)?;
         let served = serve(server().await).await;
-        let home = tempfile::tempdir().expect("a folder");
-        let config = served.kubeconfig().to_yaml().expect("a kubeconfig");
-        std::fs::write(home.path().join("config"), config).expect("a file");
-        Some(Self { served, kubectl, home })
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.kubectl);
-        command
-            .args(arguments)
-            .env_clear()
-            .env("KUBECONFIG", self.home.path().join("config"))
-            .env("HOME", self.home.path())
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        command
-    }
-
-    async fn output(&self, arguments: &[&str], input: &str) -> Output {
-        let mut child = self.command(arguments).spawn().expect("kubectl starts");
-        child.stdin.take().expect("stdin").write_all(input.as_bytes()).await.expect("kubectl reads");
-        child.wait_with_output().await.expect("kubectl ends")
-    }
-
-    /// What kubectl prints; it must succeed.
-    async fn run(&self, arguments: &[&str]) -> String {
-        self.feed(arguments, "").await
-    }
-
-    /// The same, with something to read.
-    async fn feed(&self, arguments: &[&str], input: &str) -> String {
-        let Output { status, stdout, stderr } = self.output(arguments, input).await;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(status.success(), "kubectl {arguments:?}: {}{}", text(&stdout), text(&stderr));
-        text(&stdout)
-    }
-
-    /// What kubectl complains of; it must fail.
-    async fn fail(&self, arguments: &[&str], input: &str) -> String {
-        let Output { status, stdout, stderr } = self.output(arguments, input).await;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(!status.success(), "kubectl {arguments:?} succeeded: {}", text(&stdout));
-        text(&stderr)
-    }
-
-    async fn json(&self, arguments: &[&str]) -> Value {
-        let text = self.run(&[arguments, &["-o", "json"]].concat()).await;
-        serde_json::from_str(&text).expect("JSON")
+        kubectl.configure(&served.kubeconfig().to_yaml().expect("a kubeconfig"));
+        Some(Self { served, kubectl })
     }
 
     async fn done(self) {
         self.served.shutdown().await;
+    }
+}
+
+impl Deref for Bench {
+    type Target = Kubectl;
+
+    fn deref(&self) -> &Kubectl {
+        &self.kubectl
     }
 }
 
@@ -260,12 +214,8 @@ async fn what_is_wrong_is_said_in_kubernetes_words() {
     bench.feed(&["create", "-f", "-"], DEPLOYMENT).await;
     let twice = bench.fail(&["create", "configmap", "web"], "").await;
     assert!(twice.contains("configmaps \"web\" already exists"), "{twice}");
-    let negative = bench
-        .fail(
-            &["create", "-f", "-"],
-            &DEPLOYMENT.replace("name: web", "name: other").replace("replicas: 2", "replicas: -1"),
-        )
-        .await;
+    let negative =
+        bench.fail(&["create", "-f", "-"], &DEPLOYMENT.replace("replicas: 2", "replicas: -1")).await;
     assert!(
         negative.contains("spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
         "{negative}"

@@ -10,6 +10,7 @@ mod determinism;
 mod https;
 mod kube_rs;
 mod kubectl;
+mod kubectl_cluster;
 mod layers;
 mod node_api;
 mod node_kit;

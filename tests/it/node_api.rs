@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use windlass::node::NodeAgent;
 use windlass::runtime::sim::{Answer, Delay, Life, Script, Served};
 
@@ -55,16 +56,20 @@ async fn socket(
     Ok(WebSocketStream::from_raw_socket(io, Role::Client, None).await)
 }
 
-/// Everything that comes on each channel until the socket ends.
+/// Everything that comes on each channel until the socket ends, in peace: kubectl takes any other
+/// end for a failure.
 async fn drain(socket: &mut WebSocketStream<DuplexStream>) -> Vec<(u8, String)> {
-    let mut came = Vec::new();
+    let (mut came, mut goodbye) = (Vec::new(), None);
     while let Some(Ok(message)) = socket.next().await {
-        if let Message::Binary(bytes) = message
-            && bytes.len() > 1
-        {
-            came.push((bytes[0], String::from_utf8_lossy(&bytes[1..]).into_owned()));
+        match message {
+            Message::Binary(bytes) if bytes.len() > 1 => {
+                came.push((bytes[0], String::from_utf8_lossy(&bytes[1..]).into_owned()));
+            }
+            Message::Close(frame) => goodbye = frame.map(|frame| frame.code),
+            _ => {}
         }
     }
+    assert_eq!(goodbye, Some(CloseCode::Normal));
     came
 }
 

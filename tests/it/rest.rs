@@ -59,6 +59,12 @@ async fn openapi_has_an_index_and_documents_that_do_not_change_under_their_hash(
     let moved = get(&server, "/openapi/v3/apis/apps/v1?hash=OLD", &[]).await;
     assert_eq!((moved.code.as_u16(), moved.headers["location"].to_str().unwrap()), (301, url.as_str()));
     assert_eq!(get(&server, "/openapi/v3/apis/nope/v1", &[]).await.failure().0, 404);
+
+    let protobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    let asked = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let old = get(&server, "/openapi/v2", &[("accept", asked)]).await;
+    assert_eq!((old.headers["content-type"].to_str().unwrap(), &old.text[..5]), (protobuf, "\n\u{3}2.0"));
+    assert_eq!(get(&server, "/openapi/v2", &[]).await.json()["swagger"], "2.0");
 }
 
 #[tokio::test]
@@ -258,6 +264,21 @@ async fn a_watch_is_a_line_an_event() {
     let uri = format!("{CONFIG_MAPS}/a");
     send(&server, Identity::admin(), Method::PATCH, &uri, &patch, unmatched.to_string()).await;
     assert_eq!(events.next().await.unwrap()["type"], "DELETED");
+}
+
+#[tokio::test]
+async fn an_event_shows_its_name_last_and_only_to_those_who_want_all() {
+    let server = server().await;
+    let event = json!({"metadata": {"name": "a.1"}, "reason": "Tried", "type": "Normal",
+        "involvedObject": {"kind": "Pod", "namespace": "default", "name": "a"}});
+    let events = "/api/v1/namespaces/default/events";
+    assert_eq!(write(&server, Method::POST, events, &event).await.code, 201);
+    let table = get(&server, events, &[TABLE]).await.json();
+    let columns = table["columnDefinitions"].as_array().unwrap();
+    assert_eq!((&columns[0]["name"], &columns[9]["name"]), (&json!("Last Seen"), &json!("Name")));
+    assert_eq!((columns.len(), &columns[9]["priority"]), (10, &json!(1)));
+    let cells = &table["rows"][0]["cells"];
+    assert_eq!((&cells[2], &cells[3], &cells[9]), (&json!("Tried"), &json!("pod/a"), &json!("a.1")));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use base64::Engine;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -17,14 +18,18 @@ use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::{Answer, Refusal, full};
-use crate::env::Tasks;
+use crate::env::{Clock, Tasks};
 
 pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
 pub(super) type Receiver = SplitStream<Socket>;
+
+/// How long the other side is waited for at the end.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// How much is read of a stream at once.
 const CHUNK: usize = 32 * 1024;
@@ -116,10 +121,18 @@ impl Sender {
         self.0.lock().await.send(message).await.is_ok()
     }
 
-    /// Ends the socket in peace.
-    pub(super) async fn close(&self) {
-        // The other side may have gone before; then it is closed too.
-        let _ = self.0.lock().await.close().await;
+    /// Ends the socket in peace: says so, and waits until the other side says so too. kubectl takes
+    /// any other end for a failure, and throws away how its command ended; and what it is still
+    /// sending when the socket is dropped resets the connection under what it has not read yet.
+    pub(super) async fn close(&self, receiver: &mut Receiver, clock: &Clock) {
+        let peace = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
+        let parting = async {
+            if self.message(Message::Close(Some(peace))).await {
+                while receive(receiver).await.is_some() {}
+            }
+        };
+        // One who does not answer is left.
+        let _ = clock.timeout(PARTING, parting).await;
     }
 
     /// Sends all of a stream on a channel, until either ends.

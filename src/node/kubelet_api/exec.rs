@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::channels::{Receiver, Sender, Socket, receive, upgrade};
+use super::channels::{Receiver, Sender, receive, upgrade};
 use super::{Answer, Refusal, declares, running};
 use crate::client::wire::Query;
 use crate::node::context::{Context, View};
@@ -51,14 +51,16 @@ pub(super) async fn exec(
     }
     // A command that cannot be run is told on its channel, as by a kubelet: the socket stands first.
     let started = exec.exec(&id, wanted).await;
+    let clock = context.env.clock.clone();
     upgrade(&context.env.tasks, request, &SPEAKS, None, move |socket, _| async move {
-        match started {
-            Ok(session) => stream(socket, session).await,
-            Err(error) => {
-                let (sender, _) = Sender::split(socket);
-                sender.send(ENDED, &failed(&error.to_string())).await;
-                sender.close().await;
-            }
+        let (sender, mut receiver) = Sender::split(socket);
+        let status = match started {
+            Ok(session) => stream(&sender, &mut receiver, session).await,
+            Err(error) => Some(failed(&error.to_string())),
+        };
+        if let Some(status) = status {
+            sender.send(ENDED, &status).await;
+            sender.close(&mut receiver, &clock).await;
         }
     })
 }
@@ -72,10 +74,10 @@ fn target(view: &View, container: &str) -> Result<ContainerId, Refusal> {
     running(view, container)
 }
 
-/// Carries a session until its command has ended and all of its output is sent, or until the other
-/// side is gone: then the session is dropped, and its command ends.
-async fn stream(socket: Socket, session: ExecSession) {
-    let (sender, receiver) = Sender::split(socket);
+/// Carries a session until its command has ended and all of its output is sent: answers how it
+/// ended. Or until the other side is gone: then the session is dropped, its command ends, and there
+/// is nobody to tell.
+async fn stream(sender: &Sender, receiver: &mut Receiver, session: ExecSession) -> Option<Vec<u8>> {
     // An empty message tells the caller that the streams stand.
     sender.send(if session.stdout.is_some() { STDOUT } else { ENDED }, &[]).await;
     let ExecSession { stdin, stdout, stderr, resize, exit } = session;
@@ -93,16 +95,12 @@ async fn stream(socket: Socket, session: ExecSession) {
     };
     let input = input(receiver, stdin, resize);
     crate::select! {
-        exit = output => {
-            let status = match exit {
-                Ok(0) => succeeded(),
-                Ok(code) => exited(code),
-                Err(error) => failed(&error.to_string()),
-            };
-            sender.send(ENDED, &status).await;
-            sender.close().await;
-        }
-        () = input => {}
+        exit = output => Some(match exit {
+            Ok(0) => succeeded(),
+            Ok(code) => exited(code),
+            Err(error) => failed(&error.to_string()),
+        }),
+        () = input => None,
     }
 }
 
@@ -115,11 +113,11 @@ struct Size {
 
 /// Passes on what the caller sends, until the caller is gone.
 async fn input(
-    mut receiver: Receiver,
+    receiver: &mut Receiver,
     mut stdin: Option<Pin<Box<dyn AsyncWrite + Send>>>,
     resize: Option<Box<dyn Fn(u16, u16) + Send + Sync>>,
 ) {
-    while let Some((channel, bytes)) = receive(&mut receiver).await {
+    while let Some((channel, bytes)) = receive(receiver).await {
         match (channel, &*bytes) {
             (STDIN, bytes) => {
                 let Some(open) = &mut stdin else { continue };
@@ -161,6 +159,7 @@ pub(super) async fn attach(
     let options = LogOptions { follow: true, tail_lines: Some(0), since: None };
     let lines = logs.logs(&id, options).await;
     let mut lines = lines.map_err(|error| Refusal(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let clock = context.env.clock.clone();
     let (stdout, stderr) = (query.flag("output"), query.flag("error") && !query.flag("tty"));
     upgrade(&context.env.tasks, request, &SPEAKS, None, move |socket, _| async move {
         let (sender, mut receiver) = Sender::split(socket);
@@ -175,13 +174,15 @@ pub(super) async fn attach(
                     return;
                 }
             }
-            sender.send(ENDED, &succeeded()).await;
-            sender.close().await;
         };
         let gone = async { while receive(&mut receiver).await.is_some() {} };
-        crate::select! {
-            () = output => {}
-            () = gone => {}
+        let ended = crate::select! {
+            () = output => true,
+            () = gone => false,
+        };
+        if ended {
+            sender.send(ENDED, &succeeded()).await;
+            sender.close(&mut receiver, &clock).await;
         }
     })
 }

@@ -75,10 +75,7 @@ async fn forward(context: Arc<Context>, socket: Socket, address: IpAddr, ports: 
             }
         }
     }
-    let output = async {
-        futures_util::future::join_all(readers).await;
-        sender.close().await;
-    };
+    let output = futures_util::future::join_all(readers);
     let input = async {
         while let Some((channel, bytes)) = receive(&mut receiver).await {
             let slot = writers.get_mut(usize::from(channel / 2)).filter(|_| channel % 2 == 0);
@@ -89,8 +86,11 @@ async fn forward(context: Arc<Context>, socket: Socket, address: IpAddr, ports: 
         }
     };
     // Whichever side ends first ends the connection: there is no half of it.
-    crate::select! {
-        () = output => {}
-        () = input => {}
+    let ended = crate::select! {
+        _ = output => true,
+        () = input => false,
+    };
+    if ended {
+        sender.close(&mut receiver, &context.env.clock).await;
     }
 }

@@ -11,6 +11,7 @@ use super::discovery;
 use super::encode::{Encoder, plain};
 use super::negotiate::{Format, Shape};
 use super::openapi::openapi;
+use super::openapi_v2::openapi_v2;
 use super::table::IncludeObject;
 use crate::api::{Scheme, Status, status};
 use crate::client::wire::{ApiPath, Query};
@@ -66,6 +67,7 @@ pub(super) fn respond(
         (Some("version"), None) => Ok(encoder.document(version())),
         (Some(check @ ("healthz" | "livez" | "readyz")), None) => Ok(health(check, query.flag("verbose"))),
         (Some("healthz" | "livez" | "readyz"), Some("ping")) => Ok(plain("ok")),
+        (Some("openapi"), Some("v2")) if steps.next().is_none() => Ok(openapi_v2(headers, &encoder)),
         (Some("openapi"), Some("v3")) => {
             let rest: Vec<&str> = steps.collect();
             openapi(&server.scheme(), &rest, query, headers, &encoder)
@@ -101,7 +103,9 @@ fn index(scheme: &Scheme) -> Value {
         }
         paths.extend(versions.iter().map(|(version, _)| format!("{root}/{version}")));
     }
-    paths.extend(["/healthz", "/livez", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
+    paths.extend(
+        ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned),
+    );
     paths.sort();
     json!({ "paths": paths })
 }

@@ -14,6 +14,7 @@ mod fixed;
 mod jsonpath;
 mod negotiate;
 mod openapi;
+mod openapi_v2;
 mod resource;
 mod service;
 mod table;

@@ -27,7 +27,10 @@ pub(crate) fn columns(resource: &Resource) -> Value {
         "description": "Name must be unique within a namespace.",
         "priority": 0,
     });
-    let mut all = vec![name];
+    let mut all = Vec::new();
+    if !names_itself(resource) {
+        all.push(name);
+    }
     all.extend(resource.columns.iter().map(|column| {
         json!({
             "name": column.name,
@@ -49,10 +52,19 @@ pub(crate) fn columns(resource: &Resource) -> Value {
     Value::Array(all)
 }
 
+/// Whether one of the columns is the name already: of an event it is the last thing to show, and
+/// only to those who want all.
+fn names_itself(resource: &Resource) -> bool {
+    resource.columns.iter().any(|column| column.name == "Name" && column.format == "name")
+}
+
 /// The row of an object.
 pub(crate) fn row(object: &Object, include: IncludeObject, version: &str, now: Timestamp) -> Value {
     let tree = object.tree();
-    let mut cells = vec![json!(object.name())];
+    let mut cells = Vec::new();
+    if !names_itself(object.resource()) {
+        cells.push(json!(object.name()));
+    }
     cells.extend(object.resource().columns.iter().map(|column| cell(column, &tree, now)));
     if object.resource().columns.is_empty() {
         cells.push(age(tree["metadata"].get("creationTimestamp"), now));

@@ -1,7 +1,8 @@
 //! What several subjects need: a server, a port for it, and a way to say that a test cannot run here.
 #![allow(dead_code, reason = "not every subject needs all of it")]
 
-use std::path::PathBuf;
+pub(crate) mod kubectl;
+
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -64,15 +65,6 @@ impl Served {
         self.https.shutdown().await;
         self.server.shutdown().await;
     }
-}
-
-/// The kubectl to test with: what `WINDLASS_KUBECTL` names, or the one on the path.
-pub(crate) fn kubectl() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("WINDLASS_KUBECTL") {
-        return Some(named.into());
-    }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join("kubectl")).find(|file| file.is_file())
 }
 
 /// An answer, read whole.
