@@ -187,15 +187,9 @@ impl Tale {
 }
 
 /// Waits until an object is as it should be.
-async fn until<K: Typed>(
-    tale: &Tale,
-    api: &Api<K>,
-    name: &str,
-    what: &str,
-    holds: impl Fn(&K) -> bool,
-) -> Result<()>
+async fn until<K>(tale: &Tale, api: &Api<K>, name: &str, what: &str, holds: impl Fn(&K) -> bool) -> Result<()>
 where
-    K: windlass::kube_core::Resource<DynamicType = ()>,
+    K: Typed + windlass::kube_core::Resource<DynamicType = ()>,
 {
     let watching = async {
         let mut events = api.watch(WatchOptions::default()).await?;

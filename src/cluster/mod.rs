@@ -72,7 +72,6 @@ impl Agents {
 
 impl Cluster {
     /// Begins a cluster.
-    #[must_use]
     pub fn builder() -> ClusterBuilder {
         ClusterBuilder::new()
     }

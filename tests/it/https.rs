@@ -57,24 +57,21 @@ async fn send(
     }
     let request = request.body(Full::new(bytes::Bytes::from(body.to_owned()))).unwrap();
     let io = TokioIo::new(stream);
-    let response = if http2 {
+    if http2 {
         let executor = hyper_util::rt::TokioExecutor::new();
         let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
-        tokio::select! {
-            biased;
+        windlass::select! {
             response = sender.send_request(request) => whole(response.unwrap()).await,
             ended = connection => panic!("the connection ended: {ended:?}"),
         }
     } else {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
         let exchange = async { whole(sender.send_request(request).await.unwrap()).await };
-        tokio::select! {
-            biased;
+        windlass::select! {
             response = exchange => response,
             ended = connection => panic!("the connection ended: {ended:?}"),
         }
-    };
-    response
+    }
 }
 
 async fn whole(response: http::Response<hyper::body::Incoming>) -> (u16, String) {
@@ -136,13 +133,13 @@ async fn a_listener_that_ends_leaves_no_port_and_ends_watches_in_order() {
         .header("authorization", format!("Bearer {TOKEN}"))
         .body(Full::new(bytes::Bytes::new()))
         .unwrap();
-    let driver = tokio::spawn(connection);
+    let driver = windlass::env::Tasks::new().spawn("connection", connection);
     let response = sender.send_request(request).await.unwrap();
     assert_eq!(response.status(), 200);
     served.https.shutdown().await;
     // The stream ends as a stream ends, not as one that was cut off.
     response.into_body().collect().await.expect("a whole body");
-    let _ = driver.await;
+    let _ = driver.join().await;
     assert!(TcpStream::connect(address).await.is_err());
     // The server itself is still there for those in its process.
     let reply = crate::support::get(&served.server, "/healthz", &[]).await;

@@ -493,9 +493,10 @@ mod tests {
     fn what_is_no_object_is_refused() {
         assert_eq!(decode_protobuf(b"{}"), Err(ProtobufError::NoMagic));
         let whole = envelope("v1", "Pod", &bytes(1, &bytes(1, b"web")));
+        let named = envelope("v1", "Pod", b"").len() - 2;
         for end in 5..whole.len() {
-            // Cut off anywhere, it is either malformed or has no kind yet.
-            assert!(decode_protobuf(&whole[..end]).is_err() || end >= whole.len() - 1, "{end}");
+            // Cut off anywhere, it is malformed or has no kind yet; but right behind the kind it is empty.
+            assert_eq!(decode_protobuf(&whole[..end]).is_err(), end != named, "{end}");
         }
         assert!(matches!(
             decode_protobuf(&envelope("v1", "Cake", b"")),

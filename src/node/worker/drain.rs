@@ -54,15 +54,13 @@ async fn out_of_rotation(context: &Context, pod: &Pod, services: &[String]) -> R
     let api = Api::<EndpointSlice>::namespaced(context.client.clone(), namespace);
     let selector = format!("{SERVICE_NAME} in ({})", services.join(","));
     let labels: LabelSelector = selector.parse().unwrap_or_default();
-    let mut list = ListOptions::default();
-    list.labels = labels.clone();
+    let list = ListOptions { labels: labels.clone(), ..ListOptions::default() };
     let listed = api.list(list).await?;
     let uid = pod.metadata.uid.as_deref();
     let mut ready: std::collections::BTreeSet<_> =
         listed.items.iter().filter(|slice| lists_ready(slice, uid)).map(name).collect();
-    let mut options = WatchOptions::default();
-    options.labels = labels;
-    options.resource_version = Some(listed.revision);
+    let resource_version = Some(listed.revision);
+    let options = WatchOptions { labels, resource_version, ..WatchOptions::default() };
     let mut watch = api.watch(options).await?;
     while !ready.is_empty() {
         let Some(event) = watch.next().await else { return Ok(()) };

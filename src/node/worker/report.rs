@@ -66,8 +66,7 @@ pub(super) async fn write(
 
 /// Deletes the object for good, if it is still the same; answers whether that is done.
 pub(super) async fn delete(context: Arc<Context>, pod: Arc<Pod>) -> bool {
-    let mut options = DeleteOptions::default();
-    options.grace_period_seconds = Some(0);
+    let mut options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
     options.preconditions.uid.clone_from(&pod.metadata.uid);
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     match api(&context, &pod).delete(name, options).await {

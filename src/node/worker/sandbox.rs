@@ -61,12 +61,13 @@ async fn attach_and_start(
         _ if config.host_network => vec![context.machine.address],
         NetworkOwner::Runtime => Vec::new(),
         NetworkOwner::Provider => {
-            let mut request = AttachRequest::default();
-            request.sandbox = id.0.clone();
-            request.netns = sandbox.netns;
-            request.pod_namespace.clone_from(&config.namespace);
-            request.pod_name.clone_from(&config.name);
-            request.pod_uid.clone_from(&config.uid);
+            let request = AttachRequest {
+                sandbox: id.0.clone(),
+                netns: sandbox.netns,
+                pod_namespace: config.namespace.clone(),
+                pod_name: config.name.clone(),
+                pod_uid: config.uid.clone(),
+            };
             context.network.attach(&request).await.map_err(|error| error.to_string())?
         }
     };

@@ -27,9 +27,12 @@ pub(super) trait Source: Send + Sync {
     async fn sees(&self, writes: &Writes);
 }
 
+/// The keys to look at when an object changes.
+pub(super) type Mapping<K> = Arc<dyn Fn(&K) -> Vec<ObjectKey> + Send + Sync>;
+
 pub(super) struct InformerSource<K> {
     pub(super) informer: Informer<K>,
-    pub(super) map: Arc<dyn Fn(&K) -> Vec<ObjectKey> + Send + Sync>,
+    pub(super) map: Mapping<K>,
     /// Told after every change of the informer.
     pub(super) moved: Arc<Notify>,
 }

@@ -334,7 +334,7 @@ impl Rollout {
 
     fn roll(&mut self) -> Option<usize> {
         let new = self.sync_new(true);
-        let Some(at) = new else { return None };
+        let at = new?;
         let size = self.fences.grow(replicas(&self.sets[at]), total(self.sets.iter()));
         if self.resize(at, size, false) {
             return new;

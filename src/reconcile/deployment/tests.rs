@@ -110,7 +110,7 @@ impl World {
         let spec = self.deployment.spec.as_mut().unwrap();
         spec.template.spec.as_mut().unwrap().containers[0].image = Some(image.into());
         *self.deployment.metadata.generation.as_mut().unwrap() += 1;
-        self.now = self.now + jiff::SignedDuration::from_secs(60);
+        self.now += jiff::SignedDuration::from_secs(60);
     }
 
     fn replicas(&mut self, replicas: i32) {
@@ -253,7 +253,7 @@ fn a_rollout_that_stands_still_exceeds_its_deadline() {
     }
     assert_eq!(world.progress(), conditions::SET_UPDATED);
     assert_eq!(world.look().look_again.unwrap().as_secs(), 11);
-    world.now = world.now + jiff::SignedDuration::from_secs(11);
+    world.now += jiff::SignedDuration::from_secs(11);
     world.carry_out(world.look());
     assert_eq!(world.progress(), conditions::DEADLINE_EXCEEDED);
     assert_eq!(world.look().writes, []);

@@ -18,7 +18,10 @@ pub(super) type Desired = BTreeMap<&'static str, BTreeMap<Ports, Vec<Endpoint>>>
 /// Ports in a form that compares; pods of one Service may have a port name stand for different
 /// numbers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ports(Vec<(Option<String>, Option<String>, Option<i32>, Option<String>)>);
+pub(super) struct Ports(Vec<PortFields>);
+
+/// Name, protocol, number, application protocol.
+type PortFields = (Option<String>, Option<String>, Option<i32>, Option<String>);
 
 impl Ports {
     pub(super) fn new<'a>(ports: impl IntoIterator<Item = &'a EndpointPort>) -> Self {

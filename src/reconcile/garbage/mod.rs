@@ -220,8 +220,8 @@ impl Collector {
                     self.set_owners(node, &meta, &unblocked).await?;
                     return Err(Error::other("unblocked its owners, to be deleted next"));
                 }
-                let mut options = DeleteOptions::default();
-                options.propagation = Some(propagation);
+                let mut options =
+                    DeleteOptions { propagation: Some(propagation), ..DeleteOptions::default() };
                 options.preconditions.uid.clone_from(&meta.uid);
                 options.preconditions.resource_version =
                     meta.resource_version.as_deref().and_then(|text| text.parse::<Revision>().ok());

@@ -1,6 +1,7 @@
 //! One informer for each resource, those of new CustomResourceDefinitions as they come.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -141,10 +142,9 @@ impl Monitors {
             }
             let mut started = Vec::new();
             for (name, resource) in wanted {
-                if !state.running.contains_key(&name) {
-                    let monitor = self.start(resource);
+                if let Entry::Vacant(vacant) = state.running.entry(name) {
+                    let monitor = vacant.insert(self.start(resource));
                     started.push(monitor.informer.clone());
-                    state.running.insert(name, monitor);
                 }
             }
             (started, stopped)

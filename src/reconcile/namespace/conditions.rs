@@ -22,13 +22,16 @@ pub(super) struct Progress {
     pub(super) finalizers: BTreeMap<String, usize>,
 }
 
+/// Type, reason and message where it holds, reason and message where it does not.
+type Condition = (&'static str, Option<(&'static str, String)>, &'static str, &'static str);
+
 impl Progress {
     /// Nothing is left, as far as can be told.
     pub(super) fn is_done(&self) -> bool {
         self.discovery.is_empty() && self.failures.is_empty() && self.remaining.is_empty()
     }
 
-    fn conditions(&self) -> [(&'static str, Option<(&'static str, String)>, &'static str, &'static str); 5] {
+    fn conditions(&self) -> [Condition; 5] {
         let some = |is: bool, reason, message: String| is.then_some((reason, message));
         let list = |counts: &BTreeMap<String, usize>, verb: &str| {
             let items: Vec<_> = counts

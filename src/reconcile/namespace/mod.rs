@@ -115,8 +115,8 @@ impl NamespaceReconciler {
         if before.items.is_empty() {
             return Ok(());
         }
-        let mut options = DeleteOptions::default();
-        options.propagation = Some(PropagationPolicy::Background);
+        let propagation = Some(PropagationPolicy::Background);
+        let options = DeleteOptions { propagation, ..DeleteOptions::default() };
         if discovery::does(resource, &["deletecollection"]) {
             self.client.delete_collection(target.clone(), ListOptions::default(), options).await?;
         } else {

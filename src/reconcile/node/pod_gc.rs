@@ -96,8 +96,7 @@ impl PodGcReconciler {
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut options = DeleteOptions::default();
-        options.grace_period_seconds = Some(0);
+        let mut options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
         options.preconditions.uid.clone_from(&pod.metadata.uid);
         match api.delete(pod.metadata.name.as_deref().unwrap_or_default(), options).await {
             Ok(_) | Err(client::Error::NotFound(_)) => Ok(()),

@@ -141,8 +141,11 @@ fn describe(group: &str, versions: &[(String, Vec<Arc<Resource>>)]) -> Value {
     json!({"name": group, "preferredVersion": all.first(), "versions": all})
 }
 
+/// A version with its rows.
+pub(crate) type Version = (String, Vec<Arc<Resource>>);
+
 /// Groups with their versions, the preferred one first, and their rows.
-pub(crate) fn groups(scheme: &Scheme) -> Vec<(String, Vec<(String, Vec<Arc<Resource>>)>)> {
+pub(crate) fn groups(scheme: &Scheme) -> Vec<(String, Vec<Version>)> {
     let mut groups: BTreeMap<String, BTreeMap<String, Vec<Arc<Resource>>>> = BTreeMap::new();
     for row in scheme.iter() {
         let versions = groups.entry(row.group.to_string()).or_default();

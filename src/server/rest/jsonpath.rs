@@ -48,7 +48,7 @@ impl Step {
                     let found = path.iter().fold(start, |found, step| {
                         found.into_iter().flat_map(|value| step.apply(value)).collect()
                     });
-                    !found.is_empty() && found.iter().any(|found| *found == wanted) == *equal
+                    !found.is_empty() && found.contains(&wanted) == *equal
                 };
                 value.as_array().into_iter().flatten().filter(holds).collect()
             }

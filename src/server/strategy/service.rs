@@ -147,7 +147,8 @@ fn drop_unneeded(new: &mut Value, old: &Value) {
             }
         }
     }
-    let fields: [(&str, fn(&Value) -> bool); 4] = [
+    type Needed = fn(&Value) -> bool;
+    let fields: [(&str, Needed); 4] = [
         ("healthCheckNodePort", wants_health_port),
         ("externalTrafficPolicy", is_reached_from_outside),
         ("allocateLoadBalancerNodePorts", is_load_balancer),
