@@ -1,20 +1,21 @@
 //! The remote client against the server, over TLS on a port of the loopback interface.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use windlass::api::{Object, Revision, Scheme};
 use windlass::client::remote::{RemoteClient, RemoteError};
 use windlass::client::{
     Api, Client, ClientExt, DeleteOptions, Error, Informer, Kubeconfig, ListOptions, NodeDialer, Patch,
     PatchType, Payload, Request, Response, Target, WatchEvent, WatchOptions, WriteOptions,
 };
-use windlass::env::{BoxIo, Env};
+use windlass::env::{BoxIo, Env, Task};
 use windlass::kube_core::GroupVersionResource;
 use windlass::sched::Scheduler;
 use windlass::server::ApiServer;
@@ -403,6 +404,86 @@ async fn servers_that_are_not_who_they_should_be_are_refused() {
     let plain = RemoteClient::builder(Kubeconfig::new("http://127.0.0.1:1")).build();
     assert!(matches!(plain, Err(RemoteError::Url { .. })));
     served.shutdown().await;
+}
+
+/// Passes connections on to a server, counts them, and can cut them off.
+struct Relay {
+    env: Env,
+    url: String,
+    passed: Arc<Mutex<Vec<Task<()>>>>,
+}
+
+impl Relay {
+    async fn to(served: &Served) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let (env, passed, server) = (Env::system(), Arc::new(Mutex::new(Vec::new())), served.https.address());
+        let (tasks, all) = (env.tasks.clone(), passed.clone());
+        env.tasks.spawn("relay", async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let passing = tasks.spawn("passing on", async move {
+                    let mut far = TcpStream::connect(server).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                });
+                all.lock().unwrap().push(passing);
+            }
+        });
+        Self { env, url, passed }
+    }
+
+    fn count(&self) -> usize {
+        self.passed.lock().unwrap().len()
+    }
+
+    /// Cuts every connection off; returns when they are.
+    async fn cut(&self) {
+        let all = std::mem::take(&mut *self.passed.lock().unwrap());
+        for task in all {
+            task.abort();
+            task.join().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_and_replaced_when_it_broke() {
+    let served = serve(server().await).await;
+    let relay = Relay::to(&served).await;
+    let kubeconfig = served.certificates.admin_kubeconfig(&relay.url).unwrap();
+    let client = RemoteClient::builder(kubeconfig).env(relay.env.child()).build().unwrap();
+    client.create(maps(), map("a", "1"), WriteOptions::default()).await.unwrap();
+    for _ in 0..3 {
+        client.get(maps().name("a")).await.unwrap();
+        // What is refused is an exchange like another.
+        assert!(client.get(maps().name("b")).await.is_err());
+    }
+    assert_eq!(relay.count(), 1);
+    let revision = client.list(maps(), ListOptions::default()).await.unwrap().revision;
+    let options = watch_options(|options| options.resource_version = Some(revision));
+    let mut events = client.watch(maps(), options).await.unwrap();
+    client.get(maps().name("a")).await.unwrap();
+    assert_eq!(relay.count(), 2, "a watch has a connection to itself");
+    relay.cut().await;
+    assert!(matches!(events.next().await, Some(Err(Error::Transport { operation: "watch", .. }))));
+    assert!(events.next().await.is_none());
+    client.get(maps().name("a")).await.unwrap();
+    assert_eq!(relay.count(), 1);
+    drop(client);
+    relay.env.tasks.shutdown().await;
+    served.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_nothing_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let env = Env::simulated(1);
+    let authority = Certificates::generate(&["localhost"], &env.clock).unwrap().authority();
+    let kubeconfig = Kubeconfig::new(format!("https://{}", listener.local_addr().unwrap()));
+    let client = RemoteClient::builder(kubeconfig.authority(authority)).env(env.clone()).build().unwrap();
+    let start = env.clock.instant();
+    let late = client.get(maps().name("a")).await.unwrap_err();
+    assert!(late.to_string().ends_with("deadline has elapsed"), "{late}");
+    assert_eq!(env.clock.instant() - start, std::time::Duration::from_secs(10));
 }
 
 /// A node's agent that answers an upgrade and then says everything back.

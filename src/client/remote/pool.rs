@@ -109,7 +109,9 @@ impl Pool {
     /// A connection that is ready for a request.
     async fn lease(self: &Arc<Self>) -> Result<Lease, BoxError> {
         while let Some(mut connection) = self.take() {
-            if connection.sender.ready().await.is_ok() {
+            // It is ready as soon as its task has seen the last exchange's end, unless it broke.
+            let ready = self.env.clock.timeout(CONNECT, connection.sender.ready()).await;
+            if matches!(ready, Ok(Ok(()))) {
                 return Ok(Lease { connection, pool: Arc::downgrade(self), reused: true });
             }
         }
