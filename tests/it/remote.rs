@@ -487,13 +487,13 @@ async fn a_server_that_says_nothing_is_not_waited_for() {
 }
 
 /// A node's agent that answers an upgrade and then says everything back.
-struct Echo;
+struct Echo(Env);
 
 #[async_trait]
 impl NodeDialer for Echo {
     async fn dial(&self, _node: &str) -> io::Result<BoxIo> {
         let (near, mut far) = tokio::io::duplex(64 * 1024);
-        tokio::spawn(async move {
+        self.0.tasks.spawn("echo", async move {
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {
                 head.push(far.read_u8().await.unwrap());
@@ -515,7 +515,7 @@ impl NodeDialer for Echo {
 async fn a_connection_is_a_stream_in_both_directions() {
     let api = ApiServer::builder()
         .store(Arc::new(MemoryStore::new()))
-        .node_dialer(Arc::new(Echo))
+        .node_dialer(Arc::new(Echo(Env::system())))
         .build()
         .await
         .unwrap();
