@@ -111,19 +111,21 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// A `BadRequest` with file, document and line for what is no manifest, before anything is
-    /// applied; then the server's answer to the first document that it refuses. What was applied
-    /// before stays.
+    /// A `BadRequest` for what is no manifest and a `NotFound` for a kind that is not served, before
+    /// anything is applied; then the server's answer to the first document that it refuses: what
+    /// was applied before stays. The message of each begins with file, document and line.
     pub async fn apply(&self, source: &str, text: &str) -> Result<Vec<Applied>, Error> {
         let documents = read(source, text)?;
         let scheme = self.server.scheme();
-        let targets = documents.iter().map(|document| apply::target(&scheme, "default", &document.tree));
-        targets.collect::<Result<Vec<_>, _>>()?;
+        for document in &documents {
+            apply::target(&scheme, "default", &document.tree).map_err(|error| placed(document, error))?;
+        }
         let mut applied = Vec::new();
         for document in &documents {
             // A document may define the kind of the next one.
             let scheme = self.server.scheme();
-            applied.push(apply::apply(&*self.admin, &scheme, "default", &document.tree).await?);
+            let done = apply::apply(&*self.admin, &scheme, "default", &document.tree).await;
+            applied.push(done.map_err(|error| placed(document, error))?);
         }
         Ok(applied)
     }
@@ -137,10 +139,11 @@ impl Cluster {
     pub async fn delete(&self, source: &str, text: &str) -> Result<(), Error> {
         let scheme = self.server.scheme();
         for document in read(source, text)?.iter().rev() {
-            let target = apply::target(&scheme, "default", &document.tree)?;
+            let target =
+                apply::target(&scheme, "default", &document.tree).map_err(|error| placed(document, error))?;
             match self.admin.delete(target, DeleteOptions::default()).await {
                 Ok(_) | Err(Error::NotFound(_)) => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(placed(document, error)),
             }
         }
         Ok(())
@@ -198,6 +201,16 @@ impl Cluster {
 
 fn read(source: &str, text: &str) -> Result<Vec<manifest::Document>, Error> {
     manifest::read(source, text).map_err(|error| Error::from(status::bad_request(error.to_string())))
+}
+
+/// The same refusal, saying which document it is of: the server knows of no files.
+fn placed(document: &manifest::Document, error: Error) -> Error {
+    if error.status().is_none() {
+        return error;
+    }
+    let mut status = error.into_status();
+    status.message = format!("{}: {}", document.place(), status.message);
+    status.into()
 }
 
 /// Cancels and kills at once, without waiting.

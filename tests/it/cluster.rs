@@ -182,7 +182,7 @@ fn a_manifest_is_applied_whole_or_its_fault_is_named() {
         assert!(fault.contains("broken.yaml"), "{fault}");
         let two = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\nkind: Nonsense\nmetadata: {name: b}\n";
         let fault = cluster.apply("two.yaml", two).await.unwrap_err().to_string();
-        assert_eq!(fault, r#"no matches for kind "Nonsense" in version "v1""#);
+        assert_eq!(fault, r#"two.yaml: document 2, line 5: no matches for kind "Nonsense" in version "v1""#);
         let config_maps =
             Api::<k8s_openapi::api::core::v1::ConfigMap>::namespaced(cluster.client(), "default");
         assert!(config_maps.get_opt("a").await.unwrap().is_none(), "nothing was applied");

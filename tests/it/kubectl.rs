@@ -225,6 +225,14 @@ async fn what_is_wrong_is_said_in_kubernetes_words() {
     assert!(unknown.contains("no matches for kind \"Cake\" in version \"v1\""), "{unknown}");
     let misspelt = bench.fail(&["apply", "-f", "-"], &DEPLOYMENT.replace("replicas:", "replica:")).await;
     assert!(misspelt.contains("unknown field \"spec.replica\""), "{misspelt}");
+    let cut_off = bench.home().join("cut-off.yaml");
+    std::fs::write(&cut_off, "apiVersion: v1\nkind: ConfigMap\nmetadata: {\n").unwrap();
+    let malformed = bench.fail(&["apply", "-f", cut_off.to_str().unwrap()], "").await;
+    assert!(malformed.contains("cut-off.yaml") && malformed.contains("line 3"), "{malformed}");
+    let far = DEPLOYMENT.replace("port: 80,", "port: 70000,");
+    let far = bench.fail(&["apply", "-f", "-"], &far).await;
+    let words = "spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive";
+    assert!(far.contains("The Service \"web\" is invalid") && far.contains(words), "{far}");
     let nowhere = bench.fail(&["create", "configmap", "a", "-n", "nowhere"], "").await;
     assert!(nowhere.contains("namespaces \"nowhere\" not found"), "{nowhere}");
     assert_eq!(bench.run(&["get", "deploy", "web", "-o", "jsonpath={.spec.replicas}"]).await, "2");

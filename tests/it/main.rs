@@ -5,6 +5,7 @@
 #[cfg(not(feature = "portable"))]
 compile_error!("the tests need every part that needs only Rust: cargo test --features portable");
 
+mod bad_input;
 mod cluster;
 mod determinism;
 mod https;

@@ -27,6 +27,14 @@ pub struct Document {
     pub line: usize,
 }
 
+impl Document {
+    /// Where it stands, in the words of this module's errors.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{}: document {}, line {}", self.source, self.index, self.line)
+    }
+}
+
 /// What is wrong with a manifest, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}: document {document}, line {line}: {problem}")]

@@ -1,6 +1,6 @@
 //! Unmodified kubectl, as the administrator of some server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -39,6 +39,11 @@ impl Kubectl {
     /// Leads it to a server.
     pub(crate) fn configure(&self, kubeconfig: &str) {
         std::fs::write(self.home.path().join("config"), kubeconfig).expect("a file");
+    }
+
+    /// A folder of its own.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
