@@ -221,7 +221,7 @@ async fn what_is_wrong_is_said_in_kubernetes_words() {
         "{negative}"
     );
     let unknown =
-        bench.fail(&["apply", "-f", "-"], "{apiVersion: v1, kind: Cake, metadata: {name: a}}").await;
+        bench.fail(&["apply", "-f", "-"], "apiVersion: v1\nkind: Cake\nmetadata: {name: a}\n").await;
     assert!(unknown.contains("no matches for kind \"Cake\" in version \"v1\""), "{unknown}");
     let misspelt = bench.fail(&["apply", "-f", "-"], &DEPLOYMENT.replace("replicas:", "replica:")).await;
     assert!(misspelt.contains("unknown field \"spec.replica\""), "{misspelt}");

@@ -267,6 +267,15 @@ async fn a_watch_is_a_line_an_event() {
 }
 
 #[tokio::test]
+async fn nobody_acts_as_somebody_else() {
+    let server = server().await;
+    let asked = get(&server, CONFIG_MAPS, &[("impersonate-user", "robot")]).await;
+    let words = "users \"robot\" is forbidden: User \"kubernetes-admin\" cannot impersonate resource \"users\" \
+                 in API group \"\" at the cluster scope: impersonation is not served";
+    assert_eq!(asked.failure(), (403, "Forbidden".to_owned(), words.to_owned()));
+}
+
+#[tokio::test]
 async fn an_event_shows_its_name_last_and_only_to_those_who_want_all() {
     let server = server().await;
     let event = json!({"metadata": {"name": "a.1"}, "reason": "Tried", "type": "Normal",

@@ -22,7 +22,7 @@ mod upgrade;
 
 use bytes::{Buf, Bytes};
 use http::header::USER_AGENT;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
 
 pub use body::ResponseBody;
@@ -101,6 +101,7 @@ where
     B::Data: Send,
     B::Error: Into<BodyError>,
 {
+    refuse_to_impersonate(identity, request.headers())?;
     let path = parse_path(request.uri().path());
     let query = Query::parse(request.uri().query().unwrap_or_default());
     if let ApiPath::Resource(path) = path {
@@ -126,6 +127,23 @@ where
     let encoder =
         Encoder { format, include: IncludeObject::None, clock: server.env().clock.clone(), resource: None };
     fixed::discovery(server, &path, &encoder, request.headers())
+}
+
+/// Refuses to act as somebody else (`kubectl --as`). It is not served; to pass over the wish would
+/// be to act with the caller's own, greater rights.
+fn refuse_to_impersonate(identity: &Identity, headers: &HeaderMap) -> Result<(), Status> {
+    let wished = headers.keys().any(|name| name.as_str().starts_with("impersonate-"));
+    if !wished {
+        return Ok(());
+    }
+    let user = headers.get("impersonate-user").and_then(|user| user.to_str().ok()).unwrap_or_default();
+    let attributes = Attributes {
+        verb: "impersonate".into(),
+        resource: "users".into(),
+        name: user.into(),
+        ..Attributes::default()
+    };
+    Err(authorize::refusal(identity, &attributes, "impersonation is not served"))
 }
 
 /// Whether the caller may use a path that is no resource.
