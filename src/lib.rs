@@ -8,7 +8,7 @@
 //!
 //! | layer | module | what lives there |
 //! |---|---|---|
-//! | ground | [`env`] | the only doors to time, chance and concurrency |
+//! | ground | [`mod@env`] | the only doors to time, chance and concurrency |
 //! | vocabulary | [`api`] | objects, the scheme, schemas, patches, selectors, validation, manifests |
 //! | state | [`store`] | ordered keys, revisions and watches on etcd's contract; the object cache above |
 //! | access | [`client`] | one `call`, typed sugar, informers, the way to a node agent |

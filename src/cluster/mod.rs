@@ -22,9 +22,9 @@ mod endpoint;
 #[cfg(feature = "tls")]
 pub use endpoint::Endpoint;
 
-#[cfg(feature = "process")]
+#[cfg(all(feature = "process", target_os = "linux"))]
 mod processes;
-#[cfg(feature = "process")]
+#[cfg(all(feature = "process", target_os = "linux"))]
 pub use processes::Processes;
 
 #[cfg(feature = "sim")]

@@ -1,7 +1,7 @@
 //! The store: ordered keys, byte values, revisions and watches, on etcd's contract.
 //!
 //! [`ObjectStore`] is the trait that backends implement and wrappers wrap. It knows no kinds: keys
-//! and values are bytes. [`Cached`](cached::Cached) stands above any store and holds decoded
+//! and values are bytes. [`Cached`] stands above any store and holds decoded
 //! [`Object`](crate::api::Object)s, the indexes by which they are found, and the watches that
 //! everybody uses.
 

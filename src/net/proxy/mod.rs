@@ -15,18 +15,18 @@
 //!
 //! What it does not do: UDP and SCTP; external addresses and load balancers'; topology hints.
 
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "server"))]
 mod balance;
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "server"))]
 mod port;
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "server"))]
 mod ports;
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "server"))]
 mod rotation;
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "server"))]
 mod service_proxy;
 pub mod table;
 
-#[cfg(feature = "process")]
+#[cfg(any(feature = "process", feature = "server"))]
 pub use service_proxy::{ProxyOptions, ServicePortStatus, ServiceProxy};
 pub use table::{Place, Rule, rules};

@@ -1,6 +1,6 @@
 //! The API server as HTTP.
 //!
-//! One function, [`respond`], turns an HTTP request into an HTTP response; the tower service
+//! One function, `respond`, turns an HTTP request into an HTTP response; the tower service
 //! ([`RestService`]), the HTTPS listener and raw requests in process all call it. It only
 //! translates: a path, a query and a body become a [`Request`](crate::client::Request), the server
 //! carries it out under the caller's name, and the answer is written in the form that was asked
