@@ -14,8 +14,8 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 /// How long a client stays with its endpoint where the service does not say: three hours.
 const DEFAULT_AFFINITY: Duration = Duration::from_secs(10_800);
 
-#[cfg(any(feature = "process", feature = "server"))]
 /// The label that names the service of a slice.
+#[cfg(any(feature = "process", feature = "server"))]
 pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// The label that gives a service to another proxy.
 const PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
