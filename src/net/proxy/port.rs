@@ -115,28 +115,35 @@ impl Port {
 
     /// A connection to the first endpoint that takes one.
     async fn connect(&self, from: IpAddr, shared: &Shared) -> Option<TcpStream> {
-        let clock = &shared.env.clock;
-        let (rule, order) = {
-            let mut state = self.state();
-            let rule = Arc::clone(&state.rule);
-            let order = state.balancer.order(&rule, from, clock.instant());
-            (rule, order)
-        };
-        for endpoint in order {
-            let Some(_attempt) =
-                shared.rotation.attempt(endpoint, || self.rule().endpoints.contains(&endpoint))
-            else {
-                // It has left while others were tried.
-                continue;
+        loop {
+            let (rule, order) = {
+                let mut state = self.state();
+                let rule = Arc::clone(&state.rule);
+                let order = state.balancer.order(&rule, from, shared.env.clock.instant());
+                (rule, order)
             };
-            match clock.timeout(shared.connect_timeout, TcpStream::connect(endpoint)).await {
-                Ok(Ok(stream)) => {
-                    self.state().balancer.connected(&rule, from, endpoint, clock.instant());
+            for endpoint in order {
+                if let Some(stream) = self.reach(endpoint, shared).await {
+                    self.state().balancer.connected(&rule, from, endpoint, shared.env.clock.instant());
                     return Some(stream);
                 }
-                Ok(Err(error)) => tracing::debug!(%endpoint, %error, "trying another endpoint"),
-                Err(elapsed) => tracing::debug!(%endpoint, error = %elapsed, "trying another endpoint"),
             }
+            // Everybody whom the rule named may have left while they were tried; the rule that has
+            // come since may name others.
+            if Arc::ptr_eq(&rule, &self.rule()) {
+                return None;
+            }
+        }
+    }
+
+    /// A connection to this endpoint, if it still stands and takes one.
+    async fn reach(&self, endpoint: SocketAddr, shared: &Shared) -> Option<TcpStream> {
+        let stands = || self.rule().endpoints.contains(&endpoint);
+        let _attempt = shared.rotation.attempt(endpoint, stands)?;
+        match shared.env.clock.timeout(shared.connect_timeout, TcpStream::connect(endpoint)).await {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => tracing::debug!(%endpoint, %error, "trying another endpoint"),
+            Err(elapsed) => tracing::debug!(%endpoint, error = %elapsed, "trying another endpoint"),
         }
         None
     }
