@@ -28,7 +28,7 @@ impl History {
             let mut watch = store.watch(KeyRange::all(), WatchOptions::from(Revision(2))).await?;
             while let Some(batch) = watch.next().await {
                 let batch = batch?;
-                for event in &batch.events {
+                for event in &*batch.events {
                     let kind = match event.kind {
                         EventKind::Put => "put",
                         EventKind::Delete => "delete",

@@ -1,5 +1,7 @@
 //! What can go wrong in a store.
 
+use std::sync::Arc;
+
 use super::Revision;
 
 /// What can go wrong in a store.
@@ -27,10 +29,42 @@ pub enum Error {
     /// The key is empty.
     #[error("key is not provided")]
     EmptyKey,
+    /// A write that keeps what its key has names an absent key.
+    #[error("key not found")]
+    KeyNotFound,
+    /// There is no such lease.
+    #[error("requested lease not found: {id:016x}")]
+    LeaseNotFound {
+        /// The number asked for.
+        id: i64,
+    },
+    /// There is a lease of this number already.
+    #[error("lease already exists: {id:016x}")]
+    LeaseExists {
+        /// The number asked for.
+        id: i64,
+    },
+    /// The time to live is more than [`super::lease::MAX_LEASE_TTL`].
+    #[error("too large lease TTL")]
+    LeaseTtlTooLarge,
     /// Nothing more can be stored until something is compacted or deleted.
     #[error("database space exceeded")]
     NoSpace,
-    /// Anything else; trying again may help.
+    /// What is stored is damaged; nothing of it was served. `what` names the file, the place and
+    /// what is wrong with it.
+    #[error("corrupt store: {what}")]
+    Corrupt {
+        /// Where and what.
+        what: Arc<str>,
+    },
+    /// The store has stopped for good, because it could not keep what it promises; it must be opened
+    /// anew. Whether a commit that fails so has happened shows then.
+    #[error("the store has stopped: {why}")]
+    Stopped {
+        /// Why.
+        why: Arc<str>,
+    },
+    /// Anything else; trying again may help. A commit that fails so may have happened all the same.
     #[error("{operation}: {source}")]
     Unavailable {
         /// What was being done.

@@ -7,7 +7,11 @@
 
 pub mod cached;
 pub mod conformance;
+#[cfg(feature = "disk")]
+pub mod disk;
 mod error;
+pub mod lease;
+pub mod maintenance;
 pub mod memory;
 mod range;
 mod txn;
@@ -19,9 +23,11 @@ use bytes::Bytes;
 pub use crate::api::Revision;
 pub use cached::Cached;
 pub use error::Error;
+pub use lease::{Granted, LeaseStatus, Leases};
+pub use maintenance::{Maintenance, SnapshotStream, StoreStatus};
 pub use memory::{MemoryOptions, MemoryStore};
 pub use range::KeyRange;
-pub use txn::{Committed, Compare, Condition, Op, OpResult, Txn};
+pub use txn::{Committed, Compare, Condition, Op, OpResult, Relation, Txn};
 pub use watch::{Event, EventKind, WatchBatch, WatchOptions, WatchStream};
 
 /// What a store's methods answer.
@@ -45,7 +51,7 @@ pub struct KeyValue {
 }
 
 /// How to list a range.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListOptions {
     /// Read as of this revision; the newest where none is given.
@@ -54,6 +60,38 @@ pub struct ListOptions {
     pub limit: usize,
     /// Count only: [`Page::items`] stays empty.
     pub count_only: bool,
+    /// Leave out the values: each is empty.
+    pub keys_only: bool,
+}
+
+impl ListOptions {
+    /// As of a revision.
+    #[must_use]
+    pub fn at(mut self, revision: Revision) -> Self {
+        self.at = Some(revision);
+        self
+    }
+
+    /// At most so many keys; all where 0.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Count only.
+    #[must_use]
+    pub fn count_only(mut self) -> Self {
+        self.count_only = true;
+        self
+    }
+
+    /// Without values.
+    #[must_use]
+    pub fn keys_only(mut self) -> Self {
+        self.keys_only = true;
+        self
+    }
 }
 
 /// Part of a range, at one revision.
@@ -79,7 +117,11 @@ pub struct Page {
 /// - Every revision at or above the compaction floor can be read and watched from. Below it,
 ///   reads and watches fail with [`Error::Compacted`]; above the newest, reads fail with
 ///   [`Error::FutureRevision`].
-/// - Strict serializability: once a call has answered, every later call sees its effect.
+/// - Strict serializability: once a call has answered, every later call sees its effect. A commit
+///   that was answered is durable, as far as the store promises durability at all; until it is, no
+///   read and no watch sees it.
+/// - What a store can do besides, it says by answering [`ObjectStore::leases`] and
+///   [`ObjectStore::maintenance`]; a wrapper can do what its store can.
 ///
 /// # Ordering
 ///
@@ -109,13 +151,16 @@ pub struct Page {
 /// let create = Txn::new().when(Compare::missing("/a")).then(Op::put("/a", "1"));
 /// assert!(store.commit(create.clone()).await?.succeeded);
 /// assert!(!store.commit(create).await?.succeeded);
-/// assert_eq!(store.get("/a").await?.unwrap().value, "1");
+/// assert_eq!(store.get(b"/a").await?.unwrap().value, "1");
 /// # Ok::<(), windlass::store::Error>(()) }).unwrap();
 /// ```
 #[async_trait]
 pub trait ObjectStore: Send + Sync + 'static {
     /// The newest revision that is visible.
     async fn revision(&self) -> Result<Revision>;
+
+    /// Reads a key.
+    async fn get(&self, key: &[u8]) -> Result<Option<KeyValue>>;
 
     /// Reads a range, in order, at one revision.
     async fn list(&self, range: KeyRange, options: ListOptions) -> Result<Page>;
@@ -144,17 +189,22 @@ pub trait ObjectStore: Send + Sync + 'static {
 
     /// Forgets the history below `revision`: it stays readable itself.
     async fn compact(&self, revision: Revision) -> Result<()>;
+
+    /// The store's leases, if it has any; where it has none, a key's lease is always 0, and a put
+    /// that names another is refused with [`Error::LeaseNotFound`].
+    fn leases(&self) -> Option<&dyn Leases> {
+        None
+    }
+
+    /// The store's upkeep, if it has any.
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        None
+    }
 }
 
 /// What every store can do besides: sugar over [`ObjectStore`].
 #[async_trait]
 pub trait ObjectStoreExt: ObjectStore {
-    /// Reads a key.
-    async fn get(&self, key: impl Into<Bytes> + Send) -> Result<Option<KeyValue>> {
-        let options = ListOptions { limit: 1, ..ListOptions::default() };
-        Ok(self.list(KeyRange::single(key), options).await?.items.pop())
-    }
-
     /// Writes a key, whatever it held.
     async fn put(&self, key: impl Into<Bytes> + Send, value: impl Into<Bytes> + Send) -> Result<Revision> {
         Ok(self.commit(Txn::new().then(Op::put(key, value))).await?.revision)
@@ -163,10 +213,7 @@ pub trait ObjectStoreExt: ObjectStore {
     /// Deletes a key; answers whether it was there.
     async fn delete(&self, key: impl Into<Bytes> + Send) -> Result<bool> {
         let committed = self.commit(Txn::new().then(Op::delete(KeyRange::single(key)))).await?;
-        Ok(committed
-            .results
-            .iter()
-            .any(|result| matches!(result, OpResult::Deleted(keys) if !keys.is_empty())))
+        Ok(committed.results.iter().any(|result| matches!(result, OpResult::Deleted { count: 1.., .. })))
     }
 }
 
@@ -178,6 +225,9 @@ macro_rules! forward {
         impl<S: ObjectStore + ?Sized> ObjectStore for $holder {
             async fn revision(&self) -> Result<Revision> {
                 (**self).revision().await
+            }
+            async fn get(&self, key: &[u8]) -> Result<Option<KeyValue>> {
+                (**self).get(key).await
             }
             async fn list(&self, range: KeyRange, options: ListOptions) -> Result<Page> {
                 (**self).list(range, options).await
@@ -193,6 +243,12 @@ macro_rules! forward {
             }
             async fn compact(&self, revision: Revision) -> Result<()> {
                 (**self).compact(revision).await
+            }
+            fn leases(&self) -> Option<&dyn Leases> {
+                (**self).leases()
+            }
+            fn maintenance(&self) -> Option<&dyn Maintenance> {
+                (**self).maintenance()
             }
         }
     )*};

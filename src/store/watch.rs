@@ -1,6 +1,7 @@
 //! What watches deliver.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_core::Stream;
 
@@ -12,7 +13,7 @@ use super::{Error, KeyValue, Revision};
 pub struct WatchOptions {
     /// The first revision to deliver; what happens from now on where none is given.
     pub from: Option<Revision>,
-    /// Deliver also what the key held before.
+    /// Deliver also what the key held before. A store that has it at hand may do so unasked.
     pub previous: bool,
 }
 
@@ -40,8 +41,8 @@ pub type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchBatch, Error>> + Se
 pub struct WatchBatch {
     /// The revision.
     pub revision: Revision,
-    /// What it did, in the order of its operations.
-    pub events: Vec<Event>,
+    /// What it did, in the order of its operations. Watches of one range share them.
+    pub events: Arc<[Event]>,
 }
 
 /// A change of one key.
@@ -52,7 +53,7 @@ pub struct Event {
     /// What the key holds now. Of a deleted key: its name, the revision that deleted it as
     /// `mod_revision`, and nothing else.
     pub kv: KeyValue,
-    /// What it held before, where asked for and where there was anything.
+    /// What it held before: there where asked for, if there was anything, and not a promise otherwise.
     pub previous: Option<KeyValue>,
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::api::{Object, Revision};
-use crate::store::{Compare, KeyRange, KeyValue, Op, OpResult, Txn};
+use crate::store::{Compare, KeyRange, KeyValue, ListOptions, Op, OpResult, Txn};
 
 /// One change of a commit.
 #[derive(Clone, Debug)]
@@ -95,7 +95,10 @@ pub(super) fn storage_key(object: &Object) -> Bytes {
 pub(super) fn plan(changes: &[Change]) -> Txn {
     let compare: Vec<_> = changes.iter().flat_map(Change::compare).collect();
     Txn {
-        or_else: compare.iter().map(|compare| Op::get(compare.key.clone())).collect(),
+        or_else: compare
+            .iter()
+            .map(|compare| Op::Range(compare.range.clone(), ListOptions::default()))
+            .collect(),
         then: changes.iter().map(Change::op).collect(),
         compare,
     }
@@ -108,11 +111,11 @@ pub(super) fn conflict(changes: &[Change], looked: &[OpResult]) -> (usize, Optio
     for (index, change) in changes.iter().enumerate() {
         for compare in change.compare() {
             let held = match looked.next() {
-                Some(OpResult::Range(held)) => held.first(),
-                _ => None,
+                Some(OpResult::Range(page)) => &page.items[..],
+                _ => &[],
             };
             if !compare.holds(held) {
-                return (index, held.cloned());
+                return (index, held.first().cloned());
             }
         }
     }

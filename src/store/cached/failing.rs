@@ -40,6 +40,9 @@ impl ObjectStore for Arc<Shaky> {
     async fn revision(&self) -> Result<Revision> {
         self.inner.revision().await
     }
+    async fn get(&self, key: &[u8]) -> Result<Option<KeyValue>> {
+        self.inner.get(key).await
+    }
     async fn list(&self, range: KeyRange, options: ListOptions) -> Result<Page> {
         self.fail()?;
         self.inner.list(range, options).await

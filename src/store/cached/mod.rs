@@ -32,7 +32,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use self::row::Row;
-use super::{Error, KeyRange, KeyValue, ListOptions, ObjectStore, ObjectStoreExt, Result, Revision};
+use super::{Error, KeyRange, KeyValue, ListOptions, ObjectStore, Result, Revision};
 use crate::api::{Object, ObjectKey, Resource, SelectableField};
 use crate::env::Env;
 
@@ -110,7 +110,7 @@ impl Cached {
     /// What the store answers, and [`Error::Unavailable`] for a value that is no object.
     pub async fn get(&self, row: &Arc<Resource>, key: &ObjectKey) -> Result<Option<Object>> {
         let namespace = Some(key.namespace.as_str()).filter(|_| row.namespaced());
-        let Some(kv) = self.store.get(row.storage_key(namespace, Some(&key.name))).await? else {
+        let Some(kv) = self.store.get(row.storage_key(namespace, Some(&key.name)).as_bytes()).await? else {
             return Ok(None);
         };
         if let Some(cache) = self.peek(row) {

@@ -262,7 +262,7 @@ impl Row {
     /// Takes over what a revision did; answers false when the cache is closed.
     fn apply(&self, batch: WatchBatch) -> bool {
         let mut changes = Vec::with_capacity(batch.events.len());
-        for event in &batch.events {
+        for event in &*batch.events {
             let Some(key) = self.key(&event.kv.key) else {
                 tracing::warn!(key = ?event.kv.key, "a key that names no object");
                 continue;

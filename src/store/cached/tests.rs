@@ -309,7 +309,7 @@ async fn a_conflict_names_the_change_and_shows_the_object() {
     let raw = Change::Raw { compare: vec![Compare::missing("/ip/1")], op: Op::put("/ip/1", "x") };
     let outcome = world.cached.commit(vec![fresh, raw.clone()]).await.unwrap();
     let Outcome::Committed(both) = outcome else { panic!("{outcome:?}") };
-    assert_eq!(world.store.get("/ip/1").await.unwrap().unwrap().mod_revision, both);
+    assert_eq!(world.store.get(b"/ip/1").await.unwrap().unwrap().mod_revision, both);
     let outcome = world.cached.commit(vec![raw]).await.unwrap();
     assert_eq!(outcome, Outcome::Conflict { index: 0, current: None });
 }

@@ -1,9 +1,7 @@
 //! Transactions.
 
-use std::cmp::Ordering;
-
 use super::{Store, commit, delete, list, put, state};
-use crate::store::{Compare, Condition, Error, KeyRange, ListOptions, Op, OpResult, Revision, Txn};
+use crate::store::{Compare, Condition, Error, KeyRange, ListOptions, Op, OpResult, Relation, Revision, Txn};
 
 pub(super) async fn a_commit_makes_one_revision(store: Store) {
     let before = put(&store, "/gone", "1").await;
@@ -35,24 +33,24 @@ pub(super) async fn a_commit_that_writes_nothing_makes_none(store: Store) {
 }
 
 async fn holds(store: &Store, key: &'static str, condition: Condition) -> bool {
-    let compare = Compare { key: key.into(), condition };
+    let compare = Compare::key(key, condition);
     commit(store, Txn::new().when(compare)).await.succeeded
 }
 
-const ORDERS: [Ordering; 3] = [Ordering::Less, Ordering::Equal, Ordering::Greater];
+const RELATIONS: [Relation; 4] = [Relation::Less, Relation::Equal, Relation::Greater, Relation::NotEqual];
 
 pub(super) async fn revisions_are_compared(store: Store) {
     let created = put(&store, "/a", "1").await;
     let changed = put(&store, "/a", "2").await;
-    for order in ORDERS {
+    for relation in RELATIONS {
         for than in [0, created.0, changed.0, changed.0 + 1].map(Revision) {
             for (key, of_creation, of_change) in
                 [("/a", created, changed), ("/absent", Revision::NONE, Revision::NONE)]
             {
-                let by_change = holds(&store, key, Condition::ModRevision(order, than)).await;
-                assert_eq!(by_change, of_change.cmp(&than) == order, "{key} {order:?} {than}");
-                let by_creation = holds(&store, key, Condition::CreateRevision(order, than)).await;
-                assert_eq!(by_creation, of_creation.cmp(&than) == order, "{key} {order:?} {than}");
+                let by_change = holds(&store, key, Condition::ModRevision(relation, than)).await;
+                assert_eq!(by_change, relation.holds(&of_change, &than), "{key} {relation:?} {than}");
+                let by_creation = holds(&store, key, Condition::CreateRevision(relation, than)).await;
+                assert_eq!(by_creation, relation.holds(&of_creation, &than), "{key} {relation:?} {than}");
             }
         }
     }
@@ -61,11 +59,11 @@ pub(super) async fn revisions_are_compared(store: Store) {
 pub(super) async fn versions_are_compared(store: Store) {
     put(&store, "/a", "1").await;
     put(&store, "/a", "2").await;
-    for order in ORDERS {
+    for relation in RELATIONS {
         for than in 0..4u64 {
             for (key, version) in [("/a", 2u64), ("/absent", 0)] {
-                let held = holds(&store, key, Condition::Version(order, than)).await;
-                assert_eq!(held, version.cmp(&than) == order, "{key} {order:?} {than}");
+                let held = holds(&store, key, Condition::Version(relation, than)).await;
+                assert_eq!(held, relation.holds(&version, &than), "{key} {relation:?} {than}");
             }
         }
     }
@@ -83,7 +81,7 @@ pub(super) async fn values_are_compared(store: Store) {
         ("/absent", "", false),
         ("/absent", "1", false),
     ] {
-        let held = holds(&store, key, Condition::Value(value.into())).await;
+        let held = holds(&store, key, Condition::Value(Relation::Equal, value.into())).await;
         assert_eq!(held, expected, "{key} {value:?}");
     }
 }
@@ -91,8 +89,8 @@ pub(super) async fn values_are_compared(store: Store) {
 pub(super) async fn leases_are_compared(store: Store) {
     put(&store, "/a", "1").await;
     for key in ["/a", "/absent"] {
-        assert!(holds(&store, key, Condition::Lease(0)).await);
-        assert!(!holds(&store, key, Condition::Lease(1)).await);
+        assert!(holds(&store, key, Condition::Lease(Relation::Equal, 0)).await);
+        assert!(!holds(&store, key, Condition::Lease(Relation::Equal, 1)).await);
     }
 }
 
@@ -122,7 +120,7 @@ pub(super) async fn the_other_branch_runs_otherwise(store: Store) {
     };
     let other = commit(&store, swap(created.next())).await;
     assert_eq!((other.succeeded, other.revision, other.results.len()), (false, created.next(), 2));
-    assert!(matches!(&other.results[1], OpResult::Range(held) if held[0].value == "1"));
+    assert!(matches!(&other.results[1], OpResult::Range(page) if page.items[0].value == "1"));
     let then = commit(&store, swap(created)).await;
     assert_eq!((then.succeeded, then.results.len()), (true, 1));
     assert_eq!(state(&store, ListOptions::default()).await, ["/a=1", "/else=x", "/then=x"]);
@@ -132,17 +130,19 @@ pub(super) async fn operations_see_those_before_them(store: Store) {
     put(&store, "/a", "1").await;
     let newest = put(&store, "/c", "1").await;
     let txn = Txn::new()
-        .then(Op::Range(KeyRange::all()))
+        .then(Op::Range(KeyRange::all(), ListOptions::default()))
         .then(Op::put("/b", "2"))
-        .then(Op::Range(KeyRange::all()))
+        .then(Op::Range(KeyRange::all(), ListOptions::default()))
         .then(Op::delete(KeyRange::single("/a")))
-        .then(Op::Range(KeyRange::all()));
+        .then(Op::Range(KeyRange::all(), ListOptions::default()));
     let committed = commit(&store, txn).await;
     let seen: Vec<Vec<_>> = committed
         .results
         .iter()
         .filter_map(|result| match result {
-            OpResult::Range(held) => Some(held.iter().map(|kv| (&kv.key[..], kv.mod_revision)).collect()),
+            OpResult::Range(page) => {
+                Some(page.items.iter().map(|kv| (&kv.key[..], kv.mod_revision)).collect())
+            }
             _ => None,
         })
         .collect();
@@ -155,18 +155,18 @@ pub(super) async fn operations_answer_what_they_found(store: Store) {
     put(&store, "/b", "1").await;
     let before = list(&store, KeyRange::all(), ListOptions::default()).await.items;
     let txn = Txn::new()
-        .then(Op::put("/a", "2"))
-        .then(Op::put("/c", "2"))
-        .then(Op::delete(KeyRange::single("/b")))
-        .then(Op::delete(KeyRange::single("/absent")));
+        .then(Op::put("/a", "2").with_previous())
+        .then(Op::put("/c", "2").with_previous())
+        .then(Op::delete(KeyRange::single("/b")).with_previous())
+        .then(Op::delete(KeyRange::single("/absent")).with_previous());
     let results = commit(&store, txn).await.results;
     assert_eq!(
         results,
         [
             OpResult::Put(Some(before[0].clone())),
             OpResult::Put(None),
-            OpResult::Deleted(vec![before[1].clone()]),
-            OpResult::Deleted(vec![]),
+            OpResult::Deleted { count: 1, previous: vec![before[1].clone()] },
+            OpResult::Deleted { count: 0, previous: vec![] },
         ]
     );
 }
@@ -204,7 +204,7 @@ pub(super) async fn a_range_is_deleted_as_one(store: Store) {
     let newest = store.revision().await.unwrap();
     let committed = commit(&store, Txn::new().then(Op::delete(KeyRange::prefix("/a/")))).await;
     assert_eq!(committed.revision, newest.next());
-    assert!(matches!(&committed.results[..], [OpResult::Deleted(held)] if held.len() == 3));
+    assert!(matches!(&committed.results[..], [OpResult::Deleted { count: 3, .. }]));
     assert_eq!(state(&store, ListOptions::default()).await, ["/b=x"]);
     assert_eq!(delete(&store, "/a/1").await, newest.next(), "there is nothing left to delete");
 }

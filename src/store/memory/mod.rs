@@ -26,8 +26,8 @@ use async_trait::async_trait;
 use self::state::State;
 use self::watcher::Watcher;
 use super::{
-    Committed, Error, KeyRange, ListOptions, ObjectStore, Page, Result, Revision, Txn, WatchOptions,
-    WatchStream,
+    Committed, Error, KeyRange, KeyValue, ListOptions, ObjectStore, Page, Result, Revision, Txn,
+    WatchOptions, WatchStream,
 };
 
 /// The store in memory. Clones are the same store.
@@ -98,6 +98,10 @@ impl Shared {
 impl ObjectStore for MemoryStore {
     async fn revision(&self) -> Result<Revision> {
         Ok(self.0.read().newest())
+    }
+
+    async fn get(&self, key: &[u8]) -> Result<Option<KeyValue>> {
+        self.0.read().get(key)
     }
 
     async fn list(&self, range: KeyRange, options: ListOptions) -> Result<Page> {

@@ -62,8 +62,8 @@ impl Model {
                 let Op::Put { key, .. } = op else { continue };
                 let again = |other: &Op| match other {
                     Op::Put { key: other, .. } => other == key,
-                    Op::Delete(range) => range.contains(key),
-                    Op::Range(_) => false,
+                    Op::Delete { range, .. } => range.contains(key),
+                    Op::Range(..) | Op::Txn(_) => false,
                 };
                 if branch.iter().enumerate().any(|(other, op)| other != index && again(op)) {
                     return None;
@@ -71,27 +71,33 @@ impl Model {
             }
         }
         let before = self.state(self.newest(), &Writes::new());
-        let held = |compare: &Compare| before.values().find(|kv| kv.key == compare.key);
+        let held = |compare: &Compare| {
+            before.values().filter(|kv| compare.range.contains(&kv.key)).collect::<Vec<_>>()
+        };
         let succeeded = txn.compare.iter().all(|compare| compare.holds(held(compare)));
         let mut writes = Writes::new();
         let mut results = Vec::new();
         for op in if succeeded { &txn.then } else { &txn.or_else } {
             match op {
-                Op::Range(range) => {
-                    results.push(OpResult::Range(self.read(range, self.newest(), &writes)));
+                Op::Range(range, _) => {
+                    let items = self.read(range, self.newest(), &writes);
+                    let revision = Revision(self.newest() + u64::from(!writes.is_empty()));
+                    let count = items.len();
+                    results.push(OpResult::Range(Page { revision, items, more: false, count }));
                 }
+                Op::Txn(_) => unreachable!("the programs have none"),
                 Op::Put { key, value, .. } => {
                     let found = self.read(&KeyRange::single(key.clone()), self.newest(), &writes).pop();
                     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-                    writes.push((text(key), Some(text(value))));
+                    writes.push((text(key), value.as_ref().map(|value| text(value))));
                     results.push(OpResult::Put(found));
                 }
-                Op::Delete(range) => {
+                Op::Delete { range, .. } => {
                     let found = self.read(range, self.newest(), &writes);
                     for kv in &found {
                         writes.push((String::from_utf8(kv.key.to_vec()).unwrap(), None));
                     }
-                    results.push(OpResult::Deleted(found));
+                    results.push(OpResult::Deleted { count: found.len(), previous: found });
                 }
             }
         }
@@ -121,7 +127,7 @@ impl Model {
                 previous: before.get(key).cloned().filter(|_| previous),
             }
         });
-        let events: Vec<_> = events.collect();
+        let events: Arc<[Event]> = events.collect();
         (!events.is_empty()).then_some(WatchBatch { revision: Revision(revision), events })
     }
 }
@@ -157,23 +163,23 @@ fn range() -> impl Strategy<Value = KeyRange> {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        4 => (key(), 0..4u8).prop_map(|(key, value)| Op::put(key, value.to_string())),
-        1 => range().prop_map(Op::Range),
-        1 => range().prop_map(Op::delete),
-        1 => key().prop_map(|key| Op::delete(KeyRange::single(key))),
+        4 => (key(), 0..4u8).prop_map(|(key, value)| Op::put(key, value.to_string()).with_previous()),
+        1 => range().prop_map(|range| Op::Range(range, ListOptions::default())),
+        1 => range().prop_map(|range| Op::delete(range).with_previous()),
+        1 => key().prop_map(|key| Op::delete(KeyRange::single(key)).with_previous()),
     ]
 }
 
 fn compare() -> impl Strategy<Value = Compare> {
-    use std::cmp::Ordering::{Equal, Greater, Less};
-    let order = || prop::sample::select(vec![Less, Equal, Greater]);
+    use crate::store::Relation::{Equal, Greater, Less, NotEqual};
+    let order = || prop::sample::select(vec![Less, Equal, Greater, NotEqual]);
     let condition = prop_oneof![
         (order(), 0..20u64).prop_map(|(order, than)| Condition::ModRevision(order, Revision(than))),
         (order(), 0..20u64).prop_map(|(order, than)| Condition::CreateRevision(order, Revision(than))),
         (order(), 0..3u64).prop_map(|(order, than)| Condition::Version(order, than)),
-        (0..4u8).prop_map(|value| Condition::Value(value.to_string().into())),
+        (order(), 0..4u8).prop_map(|(order, value)| Condition::Value(order, value.to_string().into())),
     ];
-    (key(), condition).prop_map(|(key, condition)| Compare { key: key.into(), condition })
+    (range(), condition).prop_map(|(range, condition)| Compare { range, condition })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -247,7 +253,7 @@ fn run(steps: Vec<Step>) {
             }
             Step::Read(range, ago, limit) => {
                 let at = (model.newest() as i64 - ago).max(1) as u64;
-                let options = ListOptions { at: Some(Revision(at)), limit, count_only: false };
+                let options = ListOptions::default().at(Revision(at)).limit(limit);
                 match now(store.list(range.clone(), options).now_or_never()) {
                     Ok(page) => {
                         assert!(at >= model.floor && at <= model.newest());

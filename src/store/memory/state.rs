@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::chain::{Chain, Version};
 use super::groups::Groups;
 use crate::store::{
-    Committed, Error, Event, EventKind, KeyRange, KeyValue, ListOptions, Op, OpResult, Page, Result,
-    Revision, Txn,
+    Committed, Compare, Condition, Error, Event, EventKind, KeyRange, KeyValue, ListOptions, Op, OpResult,
+    Page, Relation, Result, Revision, Txn,
 };
 
 /// What a log entry costs beside its key and value.
@@ -55,16 +55,32 @@ impl State {
         index.and_then(|index| self.log.get(index as usize)).map_or(&[], Vec::as_slice)
     }
 
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<KeyValue>> {
+        if key.is_empty() {
+            return Err(Error::EmptyKey);
+        }
+        Ok(self.keys.get_key_value(key).and_then(|(key, chain)| chain.live()?.read(key)))
+    }
+
     pub(super) fn list(&self, range: &KeyRange, options: ListOptions) -> Result<Page> {
-        let revision = self.readable(options.at)?;
+        self.page(range, self.readable(options.at)?, options)
+    }
+
+    fn page(&self, range: &KeyRange, revision: Revision, options: ListOptions) -> Result<Page> {
         let mut page = Page { revision, ..Page::default() };
+        let strip = |mut kv: KeyValue| {
+            if options.keys_only {
+                kv.value = Bytes::new();
+            }
+            kv
+        };
         if let Some(key) = range.as_single() {
             if key.is_empty() {
                 return Err(Error::EmptyKey);
             }
             let found = self.keys.get_key_value(key).and_then(|(key, chain)| chain.at(revision)?.read(key));
             page.count = usize::from(found.is_some());
-            page.items.extend(found.filter(|_| !options.count_only));
+            page.items.extend(found.filter(|_| !options.count_only).map(strip));
             return Ok(page);
         }
         for (key, version) in self.scan(range).filter_map(|(key, chain)| Some((key, chain.at(revision)?))) {
@@ -75,7 +91,7 @@ impl State {
             if options.limit != 0 && page.items.len() == options.limit {
                 page.more = true;
             } else {
-                page.items.extend(version.read(key));
+                page.items.extend(version.read(key).map(strip));
             }
         }
         Ok(page)
@@ -114,15 +130,17 @@ impl State {
 
     /// Does one transaction; answers also whom to wake, once the lock is released.
     pub(super) fn commit(&mut self, txn: Txn, budget: Option<usize>) -> Result<(Committed, Vec<Waker>)> {
-        check(&txn)?;
-        let succeeded = txn.compare.iter().all(|compare| compare.holds(self.live(&compare.key).as_ref()));
+        txn.check()?;
+        let (then, path) = self.choose(txn);
+        self.precheck(&path)?;
         let at = self.newest.next();
         let mut events = Vec::new();
-        let ops = if succeeded { txn.then } else { txn.or_else };
-        let results = ops.into_iter().map(|op| self.apply(op, at, &mut events)).collect();
+        let results = path.into_iter().map(|op| self.apply(op, at, &mut events)).collect::<Result<_>>()?;
+        let mut committed = Committed { succeeded: then, revision: self.newest, results };
         if events.is_empty() {
-            return Ok((Committed { succeeded, revision: self.newest, results }, Vec::new()));
+            return Ok((committed, Vec::new()));
         }
+        stamp(&mut committed, at);
         self.newest = at;
         self.log_bytes += cost(&events);
         self.log.push_back(events);
@@ -137,14 +155,71 @@ impl State {
         }
         let keys = self.log.back().into_iter().flatten().map(|event| &event.kv.key[..]);
         let wakers = self.groups.post(at, self.floor, keys);
-        Ok((Committed { succeeded, revision: at, results }, wakers))
+        Ok((committed, wakers))
     }
 
-    fn apply(&mut self, op: Op, at: Revision, events: &mut Vec<Event>) -> OpResult {
-        match op {
-            Op::Range(range) => OpResult::Range(self.live_range(&range)),
-            Op::Put { key, value, lease } => {
+    /// The branch that runs, with every transaction within reduced to the branch that runs there.
+    fn choose(&self, txn: Txn) -> (bool, Vec<Op>) {
+        let then = txn.compare.iter().all(|compare| compare.holds(&self.live_range(&compare.range)));
+        let ops = if then { txn.then } else { txn.or_else };
+        let ops = ops.into_iter().map(|op| match op {
+            Op::Txn(inner) => {
+                let (then, ops) = self.choose(inner);
+                let chosen = |on| if on { ops.clone() } else { Vec::new() };
+                // What stands for the comparisons: one that holds of every store, or of none.
+                let compare = if then { Vec::new() } else { vec![never()] };
+                Op::Txn(Txn { compare, then: chosen(then), or_else: chosen(!then) })
+            }
+            op => op,
+        });
+        (then, ops.collect())
+    }
+
+    /// Refuses what the branch cannot do, before it does anything.
+    fn precheck(&self, ops: &[Op]) -> Result<()> {
+        for op in ops {
+            match op {
+                Op::Put { key, value, lease, .. } => {
+                    if let Some(id) = lease.filter(|id| *id != 0) {
+                        return Err(Error::LeaseNotFound { id });
+                    }
+                    if (value.is_none() || lease.is_none()) && self.live(key).is_none() {
+                        return Err(Error::KeyNotFound);
+                    }
+                }
+                Op::Range(_, options) => drop(self.readable(options.at)?),
+                Op::Txn(txn) => {
+                    self.precheck(&txn.then)?;
+                    self.precheck(&txn.or_else)?;
+                }
+                Op::Delete { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, op: Op, at: Revision, events: &mut Vec<Event>) -> Result<OpResult> {
+        Ok(match op {
+            Op::Range(range, options) => {
+                let mut page = match options.at {
+                    Some(at) if at != Revision::NONE => self.list(&range, options)?,
+                    _ => self.page(&range, Revision(u64::MAX), options)?,
+                };
+                if page.revision == Revision(u64::MAX) {
+                    page.revision = if events.is_empty() { self.newest } else { at };
+                }
+                OpResult::Range(page)
+            }
+            Op::Txn(txn) => {
+                let succeeded = txn.compare.is_empty();
+                let ops = if succeeded { txn.then } else { txn.or_else };
+                let results = ops.into_iter().map(|op| self.apply(op, at, events)).collect::<Result<_>>()?;
+                OpResult::Txn(Committed { succeeded, revision: self.newest, results })
+            }
+            Op::Put { key, value, previous: wanted, .. } => {
                 let previous = self.live(&key);
+                let value = value.or_else(|| Some(previous.as_ref()?.value.clone())).unwrap_or_default();
+                let lease = 0;
                 let kv = KeyValue {
                     key: key.clone(),
                     value: value.clone(),
@@ -160,9 +235,9 @@ impl State {
                     }
                 }
                 events.push(Event { kind: EventKind::Put, kv, previous: previous.clone() });
-                OpResult::Put(previous)
+                OpResult::Put(previous.filter(|_| wanted))
             }
-            Op::Delete(range) => {
+            Op::Delete { range, previous: wanted } => {
                 let deleted = self.live_range(&range);
                 for held in &deleted {
                     if let Some(chain) = self.keys.get_mut(&held.key) {
@@ -181,9 +256,10 @@ impl State {
                         previous: Some(held.clone()),
                     });
                 }
-                OpResult::Deleted(deleted)
+                let count = deleted.len();
+                OpResult::Deleted { count, previous: if wanted { deleted } else { Vec::new() } }
             }
-        }
+        })
     }
 
     pub(super) fn compact(&mut self, revision: Revision) -> Result<()> {
@@ -218,33 +294,17 @@ fn cost(events: &[Event]) -> usize {
     events.iter().map(|event| event.kv.key.len() + event.kv.value.len() + ENTRY_BYTES).sum()
 }
 
-/// Refuses what could not be done as a whole, whichever branch will run, as etcd does.
-fn check(txn: &Txn) -> Result<()> {
-    if txn.compare.iter().any(|compare| compare.key.is_empty()) {
-        return Err(Error::EmptyKey);
-    }
-    for branch in [&txn.then, &txn.or_else] {
-        let mut puts = Vec::new();
-        let mut deletes = Vec::new();
-        for op in branch {
-            match op {
-                Op::Put { key, .. } if key.is_empty() => return Err(Error::EmptyKey),
-                Op::Put { key, .. } => puts.push(key),
-                Op::Range(range) | Op::Delete(range)
-                    if range.as_single().is_some_and(|key| key.is_empty()) =>
-                {
-                    return Err(Error::EmptyKey);
-                }
-                Op::Delete(range) => deletes.push(range),
-                Op::Range(_) => {}
-            }
-        }
-        puts.sort_unstable();
-        let twice = puts.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
-        let both = || puts.iter().find(|key| deletes.iter().any(|range| range.contains(key))).copied();
-        if let Some(key) = twice.or_else(both) {
-            return Err(Error::DuplicateKey { key: key.clone() });
+/// A comparison that holds of nothing: no revision is less than none.
+fn never() -> Compare {
+    Compare::key("\0", Condition::ModRevision(Relation::Less, Revision::NONE))
+}
+
+/// Gives a transaction, and those within, the revision that they made.
+fn stamp(committed: &mut Committed, at: Revision) {
+    committed.revision = at;
+    for result in &mut committed.results {
+        if let OpResult::Txn(inner) = result {
+            stamp(inner, at);
         }
     }
-    Ok(())
 }

@@ -74,7 +74,7 @@ impl Watcher {
             return Look::Batches;
         }
         if posted.progress > self.told {
-            self.taken.push_back(WatchBatch { revision: state.newest(), events: Vec::new() });
+            self.taken.push_back(WatchBatch { revision: state.newest(), events: Arc::default() });
             return Look::Batches;
         }
         Look::Nothing
