@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::api::selector::{FieldSelector, FieldTerm, LabelSelector, Operator, Requirement};
 use crate::api::{Scope, SelectableField};
-use crate::store::{Compare, MemoryOptions, MemoryStore, Op, Txn};
+use crate::store::{Compare, MemoryOptions, MemoryStore, ObjectStoreExt, Op, Txn};
 
 pub(super) fn pods() -> Arc<Resource> {
     let mut row = Resource::new("", "v1", "Pod", "pods", Scope::Namespaced);
