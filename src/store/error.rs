@@ -50,6 +50,13 @@ pub enum Error {
     /// Nothing more can be stored until something is compacted or deleted.
     #[error("database space exceeded")]
     NoSpace,
+    /// The store does not do what it was asked for, and asking again does not help: it is bigger than
+    /// the store takes, or not permitted. Nothing of it happened.
+    #[error("refused: {why}")]
+    Refused {
+        /// Why.
+        why: Arc<str>,
+    },
     /// What is stored is damaged; nothing of it was served. `what` names the file, the place and
     /// what is wrong with it.
     #[error("corrupt store: {what}")]
