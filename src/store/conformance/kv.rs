@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Store, at, commit, delete, list, put, state, words};
+use super::{Store, at, commit, delete, held, is_there, list, newest, put, state, words};
 use crate::store::{Compare, Error, KeyRange, ListOptions, Op, Revision, Txn};
 
 pub(super) async fn an_empty_store_is_at_revision_one(store: Store) {
@@ -109,6 +109,7 @@ pub(super) async fn values_are_any_bytes(store: Store) {
 }
 
 pub(super) async fn empty_keys_are_refused(store: Store) {
+    let before = newest(&store).await;
     let refused = [
         Txn::new().then(Op::put("", "x")),
         Txn::new().or_else(Op::put("", "x")),
@@ -122,7 +123,9 @@ pub(super) async fn empty_keys_are_refused(store: Store) {
     }
     let answer = store.list(KeyRange::single(""), ListOptions::default()).await;
     assert!(matches!(answer, Err(Error::EmptyKey)), "{answer:?}");
-    assert_eq!(store.revision().await.unwrap(), Revision(1));
+    let answer = store.get(b"").await;
+    assert!(matches!(answer, Err(Error::EmptyKey)), "{answer:?}");
+    assert_eq!(newest(&store).await, before);
 }
 
 /// Writes and deletes, and the state that each revision made.
@@ -210,4 +213,79 @@ pub(super) async fn compaction_is_refused_below_the_floor(store: Store) {
     let answer = store.compact(newest.next()).await;
     assert!(matches!(answer, Err(Error::FutureRevision { .. })), "{answer:?}");
     store.compact(newest).await.unwrap();
+}
+
+pub(super) async fn pages_of_the_past_count_and_cut(store: Store) {
+    for key in ["/a/1", "/a/2", "/a/3"] {
+        put(&store, key, "old").await;
+    }
+    let past = newest(&store).await;
+    put(&store, "/a/2", "new").await;
+    delete(&store, "/a/3").await;
+    put(&store, "/a/4", "new").await;
+    put(&store, "/a/5", "new").await;
+    let range = KeyRange::prefix("/a/");
+    let page = list(&store, range.clone(), at(past).limit(2)).await;
+    let answer = (words(&page), page.more, page.count, page.revision);
+    assert_eq!(answer, (vec!["/a/1=old".to_owned(), "/a/2=old".to_owned()], true, 3, past));
+    let page = list(&store, range.clone(), at(past).count_only()).await;
+    assert_eq!((page.items.len(), page.count, page.revision), (0, 3, past));
+    let page = list(&store, range.clone(), at(past).keys_only().limit(3)).await;
+    assert_eq!((words(&page).join(" "), page.more), ("/a/1= /a/2= /a/3=".to_owned(), false));
+    let page = list(&store, range, ListOptions::default().limit(3)).await;
+    assert_eq!((page.count, page.more), (4, true));
+}
+
+pub(super) async fn values_are_left_out_where_asked_for(store: Store) {
+    put(&store, "/a", "1").await;
+    put(&store, "/a", "2").await;
+    put(&store, "/b", "1").await;
+    let whole = list(&store, KeyRange::all(), ListOptions::default()).await;
+    let keys = list(&store, KeyRange::all(), ListOptions::default().keys_only()).await;
+    let mut expected = whole.clone();
+    for kv in &mut expected.items {
+        kv.value = Bytes::new();
+    }
+    assert_eq!(keys, expected);
+    let one = list(&store, KeyRange::single("/a"), ListOptions::default().keys_only()).await;
+    assert_eq!(one.items, expected.items[..1]);
+}
+
+pub(super) async fn revision_none_means_the_newest(store: Store) {
+    put(&store, "/a", "1").await;
+    let newest = put(&store, "/a", "2").await;
+    let page = list(&store, KeyRange::all(), at(Revision::NONE)).await;
+    assert_eq!((words(&page), page.revision), (vec!["/a=2".to_owned()], newest));
+}
+
+pub(super) async fn a_read_of_one_key_is_a_list_of_one(store: Store) {
+    put(&store, "/a", "1").await;
+    put(&store, "/a/b", "1").await;
+    put(&store, "/a", "2").await;
+    let page = list(&store, KeyRange::single("/a"), ListOptions::default()).await;
+    assert_eq!(page.items, [held(&store, "/a").await]);
+    for absent in ["/", "/a/", "/a/b/", "/b"] {
+        assert!(!is_there(&store, absent).await, "{absent}");
+    }
+    delete(&store, "/a").await;
+    assert!(!is_there(&store, "/a").await);
+}
+
+pub(super) async fn compaction_keeps_what_is_live(store: Store) {
+    let old = put(&store, "/old", "1").await;
+    put(&store, "/gone", "1").await;
+    for number in 0..20 {
+        put(&store, "/busy", &number.to_string()).await;
+    }
+    delete(&store, "/gone").await;
+    let floor = put(&store, "/last", "1").await;
+    let before = list(&store, KeyRange::all(), ListOptions::default()).await;
+    store.compact(floor).await.unwrap();
+    assert_eq!(list(&store, KeyRange::all(), ListOptions::default()).await, before);
+    assert_eq!(list(&store, KeyRange::all(), at(floor)).await, before);
+    assert_eq!(held(&store, "/old").await.mod_revision, old);
+    // What was deleted below the floor begins anew.
+    let again = put(&store, "/gone", "2").await;
+    let kv = held(&store, "/gone").await;
+    assert_eq!((kv.create_revision, kv.version), (again, 1));
 }

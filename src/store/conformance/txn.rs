@@ -1,7 +1,12 @@
 //! Transactions.
 
-use super::{Store, commit, delete, list, put, state};
-use crate::store::{Compare, Condition, Error, KeyRange, ListOptions, Op, OpResult, Relation, Revision, Txn};
+use bytes::Bytes;
+
+use super::{Store, at, commit, delete, list, newest, next, put, state, told, watch};
+use crate::store::{
+    Compare, Condition, Error, KeyRange, ListOptions, Op, OpResult, Page, Relation, Revision, Txn,
+    WatchOptions,
+};
 
 pub(super) async fn a_commit_makes_one_revision(store: Store) {
     let before = put(&store, "/gone", "1").await;
@@ -207,4 +212,172 @@ pub(super) async fn a_range_is_deleted_as_one(store: Store) {
     assert!(matches!(&committed.results[..], [OpResult::Deleted { count: 3, .. }]));
     assert_eq!(state(&store, ListOptions::default()).await, ["/b=x"]);
     assert_eq!(delete(&store, "/a/1").await, newest.next(), "there is nothing left to delete");
+}
+
+pub(super) async fn values_are_ordered_bytewise(store: Store) {
+    put(&store, "/a", "m").await;
+    commit(&store, Txn::new().then(Op::put("/binary", vec![0x80, 0]))).await;
+    let values: [(&str, &[u8], &[&[u8]]); 3] = [
+        ("/a", b"m", &[b"", b"M", b"l\xff", b"m", b"m\0", b"n", b"\xff"]),
+        ("/binary", b"\x80\0", &[b"", b"\x7f\xff", b"\x80", b"\x80\0", b"\x80\0\0", b"\xff"]),
+        ("/absent", b"", &[b"", b"\0", b"m"]),
+    ];
+    for (key, value, others) in values {
+        for relation in RELATIONS {
+            for than in others {
+                let than = Bytes::from_static(than);
+                let expected = key != "/absent" && relation.holds(&Bytes::from_static(value), &than);
+                let held = holds(&store, key, Condition::Value(relation, than.clone())).await;
+                assert_eq!(held, expected, "{key} {relation:?} {than:?}");
+            }
+        }
+    }
+}
+
+pub(super) async fn comparisons_of_a_range_must_hold_of_all(store: Store) {
+    let first = put(&store, "/a/1", "x").await;
+    put(&store, "/a/2", "x").await;
+    let third = put(&store, "/a/3", "y").await;
+    let value = |relation, value: &'static str| Condition::Value(relation, value.into());
+    let cases = [
+        (KeyRange::prefix("/a/"), Condition::ModRevision(Relation::Less, third.next()), true),
+        (KeyRange::prefix("/a/"), Condition::ModRevision(Relation::Less, third), false),
+        (KeyRange::prefix("/a/"), Condition::CreateRevision(Relation::Greater, first), false),
+        (KeyRange::prefix("/a/"), Condition::CreateRevision(Relation::NotEqual, Revision::NONE), true),
+        (KeyRange::prefix("/a/"), Condition::Version(Relation::Equal, 1), true),
+        (KeyRange::prefix("/a/"), value(Relation::Equal, "x"), false),
+        (KeyRange::prefix("/a/"), value(Relation::NotEqual, "x"), false),
+        (KeyRange::prefix("/a/"), value(Relation::NotEqual, "z"), true),
+        (KeyRange::between("/a/1", "/a/3"), value(Relation::Equal, "x"), true),
+        (KeyRange { start: "/a/3".into(), end: None }, value(Relation::Equal, "y"), true),
+        (KeyRange::all(), value(Relation::Greater, "w"), true),
+        (KeyRange::prefix("/b/"), Condition::CreateRevision(Relation::Equal, Revision::NONE), true),
+        (KeyRange::prefix("/b/"), Condition::ModRevision(Relation::Greater, Revision::NONE), false),
+        (KeyRange::prefix("/b/"), Condition::Version(Relation::Less, 1), true),
+        (KeyRange::prefix("/b/"), value(Relation::Equal, ""), false),
+        (KeyRange::prefix("/b/"), value(Relation::NotEqual, "x"), false),
+        (KeyRange::prefix("/b/"), Condition::Lease(Relation::Equal, 0), true),
+    ];
+    for (range, condition, expected) in cases {
+        let compare = Compare { range, condition };
+        let txn = Txn::new().when(compare.clone());
+        assert_eq!(commit(&store, txn).await.succeeded, expected, "{compare:?}");
+    }
+}
+
+pub(super) async fn comparisons_see_the_state_before(store: Store) {
+    let created = put(&store, "/a", "1").await;
+    let txn = || {
+        Txn::new()
+            .when(Compare::unchanged_since("/a", created))
+            .when(Compare::missing("/b"))
+            .then(Op::put("/a", "2"))
+            .then(Op::put("/b", "2"))
+    };
+    assert!(commit(&store, txn()).await.succeeded);
+    assert!(!commit(&store, txn()).await.succeeded);
+}
+
+pub(super) async fn past_revisions_are_read_within(store: Store) {
+    let first = put(&store, "/a", "1").await;
+    let second = put(&store, "/a", "2").await;
+    put(&store, "/b", "1").await;
+    let txn = Txn::new()
+        .then(Op::put("/c", "1"))
+        .then(Op::Range(KeyRange::all(), at(first)))
+        .then(Op::Range(KeyRange::all(), at(second).count_only()))
+        .then(Op::Range(KeyRange::all(), ListOptions::default().keys_only()));
+    let committed = commit(&store, txn).await;
+    let pages: Vec<&Page> = committed
+        .results
+        .iter()
+        .filter_map(|result| match result {
+            OpResult::Range(page) => Some(page),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((&pages[0].items[0].value[..], pages[0].revision, pages[0].count), (&b"1"[..], first, 1));
+    assert_eq!((pages[1].items.len(), pages[1].revision, pages[1].count), (0, second, 1));
+    assert_eq!((pages[2].items.len(), pages[2].revision), (3, committed.revision));
+    let newest = newest(&store).await;
+    store.compact(second).await.unwrap();
+    for (revision, future) in [(first, false), (newest.next(), true)] {
+        let txn = Txn::new().then(Op::put("/d", "1")).then(Op::Range(KeyRange::all(), at(revision)));
+        let answer = store.commit(txn).await;
+        match future {
+            true => assert!(matches!(answer, Err(Error::FutureRevision { .. })), "{answer:?}"),
+            false => assert!(matches!(answer, Err(Error::Compacted { .. })), "{answer:?}"),
+        }
+    }
+    assert_eq!(state(&store, ListOptions::default()).await, ["/a=2", "/b=1", "/c=1"]);
+    assert_eq!(super::newest(&store).await, newest);
+}
+
+pub(super) async fn reads_within_count_and_cut(store: Store) {
+    for key in ["/a/1", "/a/2", "/a/3"] {
+        put(&store, key, "x").await;
+    }
+    let range = KeyRange::prefix("/a/");
+    let read = |options| Op::Range(range.clone(), options);
+    let txn = Txn::new()
+        .then(read(ListOptions::default().limit(2)))
+        .then(Op::delete(KeyRange::single("/a/1")))
+        .then(read(ListOptions::default().limit(2)))
+        .then(read(ListOptions::default().count_only()))
+        .then(read(ListOptions::default().limit(1).keys_only()));
+    let results = commit(&store, txn).await.results;
+    let seen: Vec<_> = results
+        .iter()
+        .filter_map(|result| match result {
+            OpResult::Range(page) => Some((super::words(page).join(" "), page.more, page.count)),
+            _ => None,
+        })
+        .collect();
+    let expected =
+        [("/a/1=x /a/2=x", true, 3), ("/a/2=x /a/3=x", false, 2), ("", false, 2), ("/a/2=", true, 2)];
+    assert_eq!(seen, expected.map(|(words, more, count)| (words.to_owned(), more, count)));
+}
+
+pub(super) async fn the_branch_that_does_not_run_is_not_asked(store: Store) {
+    let newest = put(&store, "/a", "1").await;
+    let impossible = || {
+        vec![
+            Op::Put { key: "/absent".into(), value: None, lease: Some(0), previous: false },
+            Op::put_leased("/b", "1", 4711),
+            Op::Range(KeyRange::all(), at(Revision(newest.0 + 100))),
+        ]
+    };
+    let possible = || vec![Op::put("/c", "1")];
+    let txn = Txn { compare: vec![Compare::exists("/a")], then: possible(), or_else: impossible() };
+    assert_eq!(commit(&store, txn).await.revision, newest.next());
+    let txn = Txn { compare: vec![Compare::missing("/a")], then: impossible(), or_else: possible() };
+    assert_eq!(commit(&store, txn).await.revision, newest.next().next());
+    // And within.
+    let inner = Txn { compare: vec![Compare::missing("/a")], then: impossible(), or_else: possible() };
+    assert_eq!(commit(&store, Txn::new().then(Op::Txn(inner))).await.revision.0, newest.0 + 3);
+    assert_eq!(state(&store, ListOptions::default()).await, ["/a=1", "/c=1"]);
+}
+
+pub(super) async fn large_ranges_are_deleted_as_one(store: Store) {
+    const KEYS: usize = 1000;
+    for first in (0..KEYS).step_by(100) {
+        let put = |txn: Txn, number| txn.then(Op::put(format!("/a/{number:04}"), "x"));
+        commit(&store, (first..first + 100).fold(Txn::new(), put)).await;
+    }
+    let before = newest(&store).await;
+    let mut live = watch(&store, KeyRange::prefix("/a/"), WatchOptions::default().with_previous()).await;
+    let committed =
+        commit(&store, Txn::new().then(Op::delete(KeyRange::prefix("/a/")).with_previous())).await;
+    assert_eq!(committed.revision, before.next());
+    let [OpResult::Deleted { count: KEYS, previous }] = &committed.results[..] else {
+        panic!("{:?}", committed.results);
+    };
+    let mut late = watch(&store, KeyRange::all(), WatchOptions::from(before.next())).await;
+    let expected: Vec<_> = (0..KEYS).map(|number| format!("-/a/{number:04}")).collect();
+    for seen in [&mut live, &mut late] {
+        let batch = next(seen).await;
+        assert_eq!((batch.revision, told(&batch)), (committed.revision, expected.clone()));
+    }
+    assert_eq!(previous.len(), KEYS);
+    assert!(previous.iter().zip(0..).all(|(kv, number)| kv.key == format!("/a/{number:04}")));
 }
