@@ -3,8 +3,11 @@
 //! [`run`] gives a scenario a runtime of one thread whose clock moves only when everybody waits,
 //! and an [`Env`] whose streams follow from a seed. [`History`] is what became of it: every commit
 //! of the store, with a digest. Two runs of one seed have the same digest, in any process.
+//! `disk` is the disk under a store, with everything that a disk may do.
 
 mod delay;
+#[cfg(feature = "disk")]
+pub mod disk;
 mod history;
 
 use crate::env::Env;
