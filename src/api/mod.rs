@@ -26,7 +26,7 @@ pub mod status;
 pub mod validation;
 
 pub use kube_core::{GroupVersion, GroupVersionKind, GroupVersionResource};
-pub use object::{DecodeError, Object, ObjectKey};
+pub use object::{DecodeError, Labels, Object, ObjectKey};
 pub use resource::{Column, ColumnValue, Resource, Scope, SelectableField, Subresource};
 pub use revision::Revision;
 pub use scheme::Scheme;

@@ -73,7 +73,7 @@ async fn covering(call: &Call<'_>, row: &Arc<Resource>, pod: &Object) -> Result<
         let tree = budget.tree();
         let selector = at(&tree, &["spec", "selector"]).cloned();
         let selector = selector.and_then(|selector| serde_json::from_value(selector).ok());
-        LabelSelector::from_k8s(selector.as_ref()).is_ok_and(|selector| selector.matches(pod.labels()))
+        LabelSelector::from_k8s(selector.as_ref()).is_ok_and(|selector| selector.selects(pod))
     });
     let first = covering.next();
     if covering.next().is_some() {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1;
 
 use super::{SelectorError, integer, parse};
-use crate::api::names;
+use crate::api::{Object, names};
 
 /// A label selector: every requirement must hold. The empty one matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -103,6 +103,13 @@ impl LabelSelector {
     #[must_use]
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.requirements.iter().all(|requirement| requirement.matches(labels))
+    }
+
+    /// Whether an object's labels match.
+    #[must_use]
+    pub fn selects(&self, object: &Object) -> bool {
+        let labels = object.labels();
+        self.requirements.iter().all(|requirement| requirement.operator.holds(labels.get(&requirement.key)))
     }
 }
 

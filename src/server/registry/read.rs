@@ -68,7 +68,7 @@ fn answer(call: &Call<'_>, options: &ListOptions, page: ObjectPage) -> ObjectLis
         resource: call.row.clone(),
         revision: page.revision,
         items: page.items,
-        remaining: (continue_token.is_some() && unselected).then_some(page.remaining as u64),
+        remaining: page.remaining.filter(|_| continue_token.is_some() && unselected).map(|more| more as u64),
         continue_token,
     }
 }

@@ -87,7 +87,9 @@ impl Change {
 
 /// Where an object is stored.
 pub(super) fn storage_key(object: &Object) -> Bytes {
-    object.resource().storage_key(object.namespace(), Some(object.name())).into()
+    // Boxed, so that the store keeps no room for more.
+    let key = object.resource().storage_key(object.namespace(), Some(object.name()));
+    Bytes::from(key.into_bytes().into_boxed_slice())
 }
 
 /// The transaction: all comparisons, all operations, and otherwise a look at every key compared,

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::tests::{World, next, on, pod, pods};
 use super::*;
-use crate::store::{Committed, MemoryStore, Page, Txn, WatchOptions, WatchStream};
+use crate::store::{Committed, KeyRange, ListOptions, MemoryStore, Page, Txn, WatchOptions, WatchStream};
 
 /// A store whose watches can be cut, and which fails when told to.
 struct Shaky {

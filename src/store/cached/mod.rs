@@ -9,6 +9,8 @@
 //! revision at which the store is when they are asked. Where nothing of the resource happens, the
 //! store's progress tells the cache how far it is.
 //!
+//! Objects are read in the order of their keys in the store, as kube-apiserver reads them.
+//!
 //! A commit goes to the store and wakes no watcher: the cache's feeder does, once it is told of it.
 //! What a commit has decoded, the feeder does not decode again.
 
@@ -18,10 +20,12 @@ mod failing;
 mod handover;
 #[cfg(test)]
 mod model;
+mod objects;
 mod posting;
 mod query;
 mod row;
 mod shelf;
+mod sorted;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -32,13 +36,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use self::row::Row;
-use super::{Error, KeyRange, KeyValue, ListOptions, ObjectStore, Result, Revision};
+use super::{Error, KeyValue, ObjectStore, Result, Revision};
 use crate::api::{Object, ObjectKey, Resource, SelectableField};
 use crate::env::Env;
 
 pub use change::{Change, Outcome};
 pub use query::{At, ListQuery, ObjectEvent, ObjectPage, WatchQuery};
 pub use watch::ObjectWatch;
+
+/// Objects that a list looks at before it lets others run.
+const SLICE: usize = 10_000;
 
 /// Decoded objects over a store.
 pub struct Cached {
@@ -135,27 +142,29 @@ impl Cached {
             At::AtLeast(revision) | At::Exact(revision) => self.reach_past(&cache, revision).await?,
         }
         let (filter, after) = (query.filter(), query.after.as_ref());
-        let limit = query.limit.filter(|limit| *limit > 0);
-        {
+        let limit = query.limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        let selection = {
             let state = cache.read();
-            let shelf = &state.shelf;
             let at = match query.at {
                 At::Exact(revision) => revision,
-                At::Newest | At::AtLeast(_) => shelf.revision(),
+                At::Newest | At::AtLeast(_) => state.shelf.revision(),
             };
-            if at >= shelf.floor() {
-                return Ok(shelf.page(&filter, at, limit, after));
+            (at >= state.shelf.floor()).then(|| state.shelf.select(filter.clone(), at, after))
+        };
+        if let Some(mut selection) = selection {
+            let mut items = Vec::new();
+            while selection.take(&mut items, limit, SLICE) && items.len() < limit {
+                tokio::task::yield_now().await;
             }
+            return Ok(selection.page(items));
         }
         let At::Exact(at) = query.at else { unreachable!("a shelf is not below its own floor") };
-        let range = KeyRange::prefix(row.storage_key(filter.namespace.as_deref(), None));
-        let options = ListOptions { at: Some(at), ..ListOptions::default() };
-        let page = self.store.list(range, options).await?;
-        let objects = page.items.iter().filter_map(|kv| row::decode(row, kv));
-        let selected = objects.filter(|object| after.is_none_or(|after| object.key() > after));
-        let mut selected: Vec<_> = selected.filter(|object| filter.matches(object)).collect();
-        selected.sort_unstable_by(|one, other| one.key().cmp(other.key()));
-        Ok(shelf::page_of(at, selected.iter(), limit))
+        let namespace = filter.namespace.as_deref();
+        let (items, left) = cache.past(namespace, at, after, limit, |object| filter.matches(object)).await?;
+        let unselected = filter.labels.is_empty() && filter.fields.is_empty();
+        let remaining = if unselected { Some(left.unwrap_or(0)) } else { None };
+        let more = left.is_some();
+        Ok(ObjectPage { revision: at, items, more, remaining: if more { remaining } else { Some(0) } })
     }
 
     /// Watches objects of a resource.
@@ -194,16 +203,27 @@ impl Cached {
                 Some((cache, left))
             })
             .collect();
-        let committed = self.store.commit(change::plan(&changes)).await?;
+        let committed = match self.store.commit(change::plan(&changes)).await {
+            Ok(committed) => committed,
+            // It may have happened all the same: what was left stays for a while.
+            Err(error @ (Error::Unavailable { .. } | Error::Stopped { .. })) => return Err(error),
+            Err(error) => {
+                left.into_iter().for_each(|(_, left)| left.withdraw());
+                return Err(error);
+            }
+        };
         if committed.succeeded {
             for (cache, left) in left {
                 // Where the feeder has been here already, what it did not take it never will.
                 if cache.read().shelf.revision() < committed.revision {
                     left.stay();
+                } else {
+                    left.withdraw();
                 }
             }
             return Ok(Outcome::Committed(committed.revision));
         }
+        left.into_iter().for_each(|(_, left)| left.withdraw());
         let (index, held) = change::conflict(&changes, &committed.results);
         let object = changes.get(index).and_then(Change::object);
         let current = match (object, held) {

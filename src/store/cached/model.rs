@@ -225,13 +225,15 @@ async fn run(steps: Vec<Step>) {
                 let mut seen = page.items.clone();
                 assert!(limit.is_none_or(|limit| limit == 0 || seen.len() <= limit));
                 while page.more {
-                    assert_eq!(page.remaining, expected.len() - seen.len());
+                    assert!(page.remaining.is_none_or(|remaining| remaining == expected.len() - seen.len()));
+                    // Below the shelf's floor the store's keys are counted, whatever they hold.
+                    assert!(page.remaining.is_some() || number > 1);
                     let after = seen.last().map(|object| object.key().clone());
                     let query = ListQuery { at: At::Exact(page.revision), after, ..query.clone() };
                     page = cached.list(&row, &query).await.unwrap();
                     seen.extend(page.items.clone());
                 }
-                assert_eq!((page.remaining, seen), (0, expected));
+                assert_eq!((page.remaining, seen), (Some(0), expected));
             }
             Step::Yield => tokio::task::yield_now().await,
         }

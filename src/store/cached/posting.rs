@@ -21,27 +21,39 @@ pub(super) struct Postings {
     keys: HashMap<ObjectKey, Arc<Posting>>,
     /// By position among the row's selectable fields.
     fields: BTreeMap<usize, HashMap<Box<str>, Arc<Posting>>>,
+    /// How many lists were touched for events.
+    #[cfg(test)]
+    pub(super) touched: usize,
 }
 
 /// The events that touched one index value, by their numbers, and who waits for the next.
 #[derive(Debug, Default)]
 pub(super) struct Posting(Mutex<Posted>);
 
+/// Most lists have one watcher and no event, so that is what they have room for.
 #[derive(Debug, Default)]
 pub(super) struct Posted {
-    /// Numbers of events that are still kept, oldest first.
-    pub(super) events: VecDeque<u64>,
-    /// The newest event that is no longer kept.
-    lost: Option<Lost>,
-    /// Watchers that wait, in the order in which they were made.
-    pub(super) waiting: BTreeMap<u64, Waker>,
-    watchers: usize,
+    events: Option<Box<Events>>,
+    pub(super) waiting: Waiting,
+    watchers: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Lost {
-    number: u64,
-    revision: Revision,
+/// What touched the value.
+#[derive(Debug, Default)]
+struct Events {
+    /// Numbers of events that are still kept, oldest first.
+    kept: VecDeque<u64>,
+    /// The newest event that is no longer kept, and its revision.
+    lost: Option<(u64, Revision)>,
+}
+
+/// Watchers that wait, in the order in which they were made.
+#[derive(Debug, Default)]
+pub(super) enum Waiting {
+    #[default]
+    Nobody,
+    One(u64, Waker),
+    Many(Box<BTreeMap<u64, Waker>>),
 }
 
 /// An index value.
@@ -93,12 +105,22 @@ impl Postings {
     /// in the order in which they came.
     pub(super) fn post(&mut self, event: u64, before: Option<&Object>, after: Option<&Object>) -> Vec<Waker> {
         let mut woken = BTreeMap::new();
+        #[cfg(test)]
+        let mut touched = 0;
         self.each(before, after, true, |posting| {
+            #[cfg(test)]
+            {
+                touched += 1;
+            }
             let mut posted = posting.lock();
-            posted.events.push_back(event);
-            woken.append(&mut posted.waiting);
+            posted.events.get_or_insert_default().kept.push_back(event);
+            posted.waiting.drain(&mut woken);
             true
         });
+        #[cfg(test)]
+        {
+            self.touched += touched;
+        }
         woken.into_values().collect()
     }
 
@@ -112,9 +134,11 @@ impl Postings {
     ) {
         self.each(before, after, false, |posting| {
             let mut posted = posting.lock();
-            if posted.events.front() == Some(&event) {
-                posted.events.pop_front();
-                posted.lost = Some(Lost { number: event, revision });
+            if let Some(events) = &mut posted.events
+                && events.kept.front() == Some(&event)
+            {
+                events.kept.pop_front();
+                events.lost = Some((event, revision));
             }
             !posted.idle()
         });
@@ -137,14 +161,13 @@ impl Postings {
         }
         visit_in(&mut self.keys, key, make, &mut visit);
         for (position, lists) in &mut self.fields {
-            let value = |object: Option<&Object>| -> Option<String> {
+            fn value(object: Option<&Object>, position: usize) -> Option<&str> {
                 let object = object?;
-                let field = object.resource().selectable.get(*position)?;
-                object.field(&field.name).map(str::to_owned)
-            };
-            let (old, new) = (value(before), value(after));
-            for value in old.iter().chain(new.iter().filter(|new| old.as_ref() != Some(*new))) {
-                visit_in(lists, value.as_str(), make, &mut visit);
+                object.field(&object.resource().selectable.get(position)?.name)
+            }
+            let (old, new) = (value(before, *position), value(after, *position));
+            for value in old.into_iter().chain(new.filter(|new| old != Some(*new))) {
+                visit_in(lists, value, make, &mut visit);
             }
         }
     }
@@ -199,7 +222,7 @@ impl Postings {
         let lists = self.namespaces.values().chain(self.keys.values());
         let lists = lists.chain(self.fields.values().flat_map(HashMap::values)).chain([&self.all]);
         let mut woken = BTreeMap::new();
-        lists.for_each(|posting| woken.append(&mut posting.lock().waiting));
+        lists.for_each(|posting| posting.lock().waiting.drain(&mut woken));
         woken.into_values().collect()
     }
 
@@ -212,11 +235,56 @@ impl Postings {
 impl Posted {
     /// Whether an event from number `next` on, and after revision `after`, is no longer kept.
     pub(super) fn has_lost(&self, next: u64, after: Revision) -> bool {
-        self.lost.is_some_and(|lost| lost.number >= next && lost.revision > after)
+        let lost = self.events.as_ref().and_then(|events| events.lost);
+        lost.is_some_and(|(number, revision)| number >= next && revision > after)
+    }
+
+    /// Numbers of the events that are kept, from `next` on, oldest first.
+    pub(super) fn from(&self, next: u64) -> impl Iterator<Item = u64> {
+        let kept = self.events.as_ref().map(|events| &events.kept);
+        let from = move |kept: &VecDeque<u64>| kept.partition_point(|number| *number < next);
+        kept.into_iter().flat_map(move |kept| kept.range(from(kept)..).copied())
     }
 
     fn idle(&self) -> bool {
-        self.watchers == 0 && self.events.is_empty()
+        self.watchers == 0 && self.events.as_ref().is_none_or(|events| events.kept.is_empty())
+    }
+}
+
+impl Waiting {
+    /// One more, or the same with another waker; answers what is to be dropped, behind the locks.
+    pub(super) fn insert(&mut self, id: u64, waker: Waker) -> Option<Waker> {
+        match self {
+            Self::Nobody => *self = Self::One(id, waker),
+            Self::One(held, old) if *held == id => return Some(std::mem::replace(old, waker)),
+            Self::One(..) => {
+                let mut many = BTreeMap::from([(id, waker)]);
+                self.drain(&mut many);
+                *self = Self::Many(Box::new(many));
+            }
+            Self::Many(many) => return many.insert(id, waker),
+        }
+        None
+    }
+
+    pub(super) fn remove(&mut self, id: u64) -> Option<Waker> {
+        match self {
+            Self::One(held, _) if *held == id => match std::mem::take(self) {
+                Self::One(_, waker) => Some(waker),
+                Self::Nobody | Self::Many(_) => None,
+            },
+            Self::Nobody | Self::One(..) => None,
+            Self::Many(many) => many.remove(&id),
+        }
+    }
+
+    /// Moves everybody who waits.
+    fn drain(&mut self, into: &mut BTreeMap<u64, Waker>) {
+        match std::mem::take(self) {
+            Self::Nobody => {}
+            Self::One(id, waker) => drop(into.insert(id, waker)),
+            Self::Many(mut many) => into.append(&mut many),
+        }
     }
 }
 

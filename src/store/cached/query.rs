@@ -41,8 +41,9 @@ pub struct ObjectPage {
     pub items: Vec<Object>,
     /// Whether more match behind the last item.
     pub more: bool,
-    /// How many more match.
-    pub remaining: usize,
+    /// How many more match; none where only looking at each of them would tell, because they are
+    /// selected by labels or by more than one indexed field.
+    pub remaining: Option<usize>,
 }
 
 /// Which objects to watch, and from when.
@@ -114,7 +115,7 @@ impl Filter {
     /// Whether an object is selected. A field that the row does not declare selects nothing.
     pub(super) fn matches(&self, object: &Object) -> bool {
         self.namespace.as_ref().is_none_or(|namespace| object.key().namespace == *namespace)
-            && self.labels.matches(object.labels())
+            && self.labels.selects(object)
             && self.fields.matches(object).unwrap_or(false)
     }
 

@@ -3,19 +3,27 @@
 //! The feeder lists the resource once, then follows one watch of the store. When the watch fails it
 //! is taken up again where it stopped; when the store has compacted what was missed, the shelf is
 //! filled anew and every watcher is told that it is expired. The feeder is also the one dispatcher:
-//! it wakes watchers, so that a committing call never does.
+//! it wakes watchers, so that a committing call never does; and it alone asks the store for progress,
+//! once for all who wait meanwhile.
+//!
+//! Nobody holds the lock for long: lists are read from what stands still, a filling is built beside
+//! the shelf and put there at once, and watchers are woken when the lock is released.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Waker;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::Notify;
 
 use super::CachedOptions;
 use super::handover::Handover;
+use super::objects::Objects;
 use super::shelf::Shelf;
 use crate::api::{Object, ObjectKey, Resource};
 use crate::env::{Clock, Env};
@@ -28,6 +36,14 @@ use crate::store::{
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 /// How long it waits at most.
 const LAST_RETRY: Duration = Duration::from_secs(5);
+/// How long the feeder waits for progress before it asks again.
+///
+/// Source: `progressRequestPeriod` of kube-apiserver's `storage/cacher/progress` (1.36).
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// How many keys are read at once from the store.
+///
+/// Source: `storageWatchListPageSize` of kube-apiserver's `storage/cacher/cacher.go` (1.36).
+const PAGE: usize = 10_000;
 
 pub(super) struct Row {
     pub(super) resource: Arc<Resource>,
@@ -37,6 +53,13 @@ pub(super) struct Row {
     state: RwLock<RowState>,
     /// Something about the state has changed.
     changed: Notify,
+    /// The newest revision that somebody waits for.
+    wanted: AtomicU64,
+    /// Somebody waits for a newer one.
+    ask: Notify,
+    /// Watchers that want to be called for bookmarks, in the order in which they were made. Locked only
+    /// by who holds the state's lock, for reading or writing.
+    bookmarkers: Mutex<BTreeMap<u64, Waker>>,
     pub(super) handover: Arc<Handover>,
 }
 
@@ -46,10 +69,8 @@ pub(super) struct RowState {
     /// How often the store failed the feeder.
     failures: u64,
     /// How often watchers that want bookmarks were called.
-    pub(super) bookmarks: u64,
-    /// Those who want to be called then, in the order in which they were made.
-    pub(super) bookmarkers: BTreeMap<u64, Waker>,
-    /// Those shall be called once the shelf has reached this revision.
+    pub(super) bookmarks: u32,
+    /// They shall be called once the shelf has reached this revision.
     bookmark_at: Option<Revision>,
 }
 
@@ -97,10 +118,12 @@ impl Row {
                 phase: Phase::Filling,
                 failures: 0,
                 bookmarks: 0,
-                bookmarkers: BTreeMap::new(),
                 bookmark_at: None,
             }),
             changed: Notify::new(),
+            wanted: AtomicU64::new(0),
+            ask: Notify::new(),
+            bookmarkers: Mutex::default(),
             handover: Arc::default(),
             resource,
         });
@@ -117,33 +140,48 @@ impl Row {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn bookmarkers(&self) -> MutexGuard<'_, BTreeMap<u64, Waker>> {
+        self.bookmarkers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until the shelf is filled and has reached `revision`. Cancel safe.
+    ///
+    /// Costs nothing where it has. Otherwise the store's next event brings it there, or the feeder asks
+    /// for progress.
     pub(super) async fn reach(&self, revision: Revision) -> Result<()> {
         let mut known_failures = None;
-        let mut asked = false;
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
-            let following = {
+            {
                 let state = self.read();
                 match state.phase {
                     Phase::Following if state.shelf.revision() >= revision => return Ok(()),
                     Phase::Closed => return Err(unavailable("following the store", "the cache is closed")),
-                    phase => {
+                    Phase::Following | Phase::Filling => {
                         if state.failures > *known_failures.get_or_insert(state.failures) {
                             return Err(unavailable("following the store", "the store fails"));
                         }
-                        phase == Phase::Following
                     }
                 }
-            };
-            if following && !asked {
-                // While filling, the feeder asks by itself once it watches.
-                self.store.request_progress(self.range.clone()).await?;
-                asked = true;
             }
+            self.want(revision);
             changed.await;
         }
+    }
+
+    /// Lets the feeder ask for progress where nothing else brings it to this revision.
+    fn want(&self, revision: Revision) {
+        if self.wanted.fetch_max(revision.0, Ordering::Relaxed) < revision.0 {
+            self.ask.notify_one();
+        }
+    }
+
+    /// The store failed the feeder: whoever waits is told.
+    fn failed(&self, error: &Error) {
+        tracing::warn!(resource = %self.resource.qualified(), %error, "the store fails the cache");
+        self.write().failures += 1;
+        self.tell(Vec::new());
     }
 
     /// Ends the feeder's service: whoever waits is told.
@@ -151,7 +189,7 @@ impl Row {
         let woken = {
             let mut state = self.write();
             state.phase = Phase::Closed;
-            let mut woken = std::mem::take(&mut state.bookmarkers).into_values().collect::<Vec<_>>();
+            let mut woken = std::mem::take(&mut *self.bookmarkers()).into_values().collect::<Vec<_>>();
             woken.extend(state.shelf.postings.take_all());
             woken
         };
@@ -171,7 +209,20 @@ impl Row {
         if let Some(object) = self.handover.take(&kv.key, &kv.value) {
             return Some(object.at(kv.mod_revision));
         }
-        decode(&self.resource, kv).filter(|object| self.key(&kv.key).as_ref() == Some(object.key()))
+        decode(&self.resource, kv).filter(|object| self.is_key_of(&kv.key, object.key()))
+    }
+
+    /// Whether a key of the store stands for this namespace and name.
+    fn is_key_of(&self, stored: &[u8], key: &ObjectKey) -> bool {
+        let rest = stored.strip_prefix(&self.range.start[..]);
+        let rest = match (rest, self.resource.namespaced()) {
+            (Some(rest), false) => key.namespace.is_empty().then_some(rest),
+            (Some(rest), true) => {
+                rest.strip_prefix(key.namespace.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"))
+            }
+            (None, _) => None,
+        };
+        rest == Some(key.name.as_bytes())
     }
 
     /// Namespace and name that a key of the store stands for.
@@ -194,9 +245,7 @@ impl Row {
                 Ok(()) => filled = true,
                 Err(Ended::Compacted) => filled = false,
                 Err(Ended::Broken(error)) => {
-                    tracing::warn!(resource = %row.resource.qualified(), %error, "the store fails the cache");
-                    row.write().failures += 1;
-                    row.tell(Vec::new());
+                    row.failed(&error);
                     clock.sleep(retry).await;
                     retry = (retry * 2).min(LAST_RETRY);
                 }
@@ -206,21 +255,50 @@ impl Row {
 
     /// Reads everything anew.
     async fn fill(&self) -> Result<(), Ended> {
-        let page =
-            self.store.list(self.range.clone(), ListOptions::default()).await.map_err(Ended::Broken)?;
-        let objects = page.items.iter().filter_map(|kv| self.decode(kv)).collect();
-        let woken = {
+        let (objects, revision) = match self.read_all(PAGE).await {
+            // What is read page by page may be compacted meanwhile.
+            Err(Error::Compacted { .. }) => self.read_all(0).await,
+            read => read,
+        }
+        .map_err(Ended::Broken)?;
+        let objects = Objects::of(&self.resource, objects);
+        let cleared = {
             let mut state = self.write();
             if state.phase == Phase::Closed {
                 return Ok(());
             }
-            let woken = state.shelf.fill(objects, page.revision);
+            let cleared = state.shelf.fill(objects, revision);
             state.phase = Phase::Following;
-            woken
+            cleared
         };
         self.handover.clear();
-        self.tell(woken);
+        self.tell(cleared.woken);
         Ok(())
+    }
+
+    /// Every object, in order, and the revision that was read. What the shelf holds in the same state is
+    /// taken from there.
+    async fn read_all(&self, limit: usize) -> Result<(Vec<Object>, Revision)> {
+        let known = self.read().shelf.objects().all().clone();
+        let (mut objects, mut revision) = (Vec::new(), None);
+        let mut range = self.range.clone();
+        loop {
+            let options = ListOptions { at: revision, limit, ..ListOptions::default() };
+            let page = self.store.list(range.clone(), options).await?;
+            if revision.is_none() {
+                objects.reserve_exact(page.count);
+            }
+            revision.get_or_insert(page.revision);
+            let last = page.items.last().map(|kv| kv.key.clone()).filter(|_| page.more);
+            objects.extend(page.items.iter().filter_map(|kv| {
+                let held = known.get(&self.key(&kv.key)?);
+                let held = held.filter(|held| held.revision() == kv.mod_revision).cloned();
+                held.or_else(|| self.decode(kv))
+            }));
+            let Some(last) = last else { return Ok((objects, revision.unwrap_or_default())) };
+            range.start = behind(&last);
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Follows the store until its watch ends.
@@ -232,11 +310,38 @@ impl Row {
         let next = self.read().shelf.revision().next();
         let mut batches =
             self.store.watch(self.range.clone(), WatchOptions::from(next)).await.map_err(ended)?;
-        self.store.request_progress(self.range.clone()).await.map_err(ended)?;
         let mut bookmark = clock.instant() + self.options.bookmark_interval;
+        // The request for progress that is under way, and what it is for; what was asked for last, and
+        // when to ask again.
+        let mut asking: Option<(Revision, Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>)> = None;
+        let (mut asked, mut again) = (Revision::NONE, clock.instant());
         loop {
+            let wanted = Revision(self.wanted.load(Ordering::Relaxed));
+            let waiting = wanted > self.read().shelf.revision();
+            if waiting && wanted > asked && asking.is_none() {
+                asking = Some((wanted, self.store.request_progress(self.range.clone())));
+            }
+            let answered = async {
+                match &mut asking {
+                    Some((_, answer)) => answer.await,
+                    None => std::future::pending().await,
+                }
+            };
             let batch = crate::select! {
                 batch = batches.next() => Some(batch),
+                answer = answered => {
+                    asked = asking.take().map_or(asked, |(revision, _)| revision);
+                    again = clock.instant() + ASK_AGAIN;
+                    if let Err(error) = answer {
+                        self.failed(&error);
+                    }
+                    continue;
+                }
+                () = self.ask.notified() => continue,
+                () = clock.sleep_until(again), if waiting && wanted <= asked => {
+                    asked = Revision::NONE;
+                    continue;
+                }
                 () = clock.sleep_until(bookmark) => None,
             };
             match batch {
@@ -263,15 +368,14 @@ impl Row {
     fn apply(&self, batch: WatchBatch) -> bool {
         let mut changes = Vec::with_capacity(batch.events.len());
         for event in &*batch.events {
-            let Some(key) = self.key(&event.kv.key) else {
-                tracing::warn!(key = ?event.kv.key, "a key that names no object");
-                continue;
-            };
             let after = match event.kind {
                 EventKind::Put => self.decode(&event.kv),
                 EventKind::Delete => None,
             };
-            changes.push((key, after));
+            match after.as_ref().map(|after| after.key().clone()).or_else(|| self.key(&event.kv.key)) {
+                Some(key) => changes.push((key, after)),
+                None => tracing::warn!(key = ?event.kv.key, "a key that names no object"),
+            }
         }
         let woken = {
             let mut state = self.write();
@@ -279,7 +383,7 @@ impl Row {
                 return false;
             }
             let mut woken = state.shelf.apply(batch.revision, changes);
-            woken.extend(state.call_bookmarkers());
+            woken.extend(self.call_bookmarkers(&mut state));
             woken
         };
         self.tell(woken);
@@ -289,30 +393,74 @@ impl Row {
     /// Calls the watchers that want bookmarks, once the shelf is where the store is now: those to
     /// whom nothing happened lately learn so how far they are.
     async fn bookmark(&self) -> Result<()> {
-        if self.read().bookmarkers.is_empty() {
+        if self.bookmarkers().is_empty() {
             return Ok(());
         }
         let newest = self.store.revision().await?;
         let woken = {
             let mut state = self.write();
             state.bookmark_at = Some(newest);
-            state.call_bookmarkers()
+            self.call_bookmarkers(&mut state)
         };
         self.tell(woken);
-        self.store.request_progress(self.range.clone()).await
+        self.want(newest);
+        Ok(())
+    }
+
+    /// Those who are to be called for a bookmark, if it is time.
+    fn call_bookmarkers(&self, state: &mut RowState) -> Vec<Waker> {
+        if state.bookmark_at.is_none_or(|at| at > state.shelf.revision()) {
+            return Vec::new();
+        }
+        state.bookmark_at = None;
+        state.bookmarks += 1;
+        std::mem::take(&mut *self.bookmarkers()).into_values().collect()
+    }
+
+    /// Objects at a revision that the shelf no longer knows, behind `after`, page by page from the store:
+    /// at most `limit` that `selects`; whether there may be more, and if so, how many keys.
+    pub(super) async fn past(
+        &self,
+        namespace: Option<&str>,
+        at: Revision,
+        after: Option<&ObjectKey>,
+        limit: usize,
+        selects: impl Fn(&Object) -> bool,
+    ) -> Result<(Vec<Object>, Option<usize>)> {
+        let stored = |key: &ObjectKey| {
+            let namespace = Some(key.namespace.as_str()).filter(|_| self.resource.namespaced());
+            self.resource.storage_key(namespace, Some(&key.name))
+        };
+        let mut range = KeyRange::prefix(self.resource.storage_key(namespace, None));
+        if let Some(after) = after {
+            range.start = range.start.max(behind(stored(after).as_bytes()));
+        }
+        let mut objects = Vec::new();
+        // A page of the store as large as what is asked for, then more at a time for what is rare.
+        let mut page_size = limit.saturating_add(1).min(PAGE);
+        loop {
+            let options = ListOptions::default().at(at).limit(page_size);
+            let page = self.store.list(range.clone(), options).await?;
+            for (index, kv) in page.items.iter().enumerate() {
+                if objects.len() == limit {
+                    return Ok((objects, Some(page.count - index)));
+                }
+                let object =
+                    decode(&self.resource, kv).filter(|object| self.is_key_of(&kv.key, object.key()));
+                objects.extend(object.filter(|object| selects(object)));
+            }
+            match page.items.last().filter(|_| page.more) {
+                Some(last) => range.start = behind(&last.key),
+                None => return Ok((objects, None)),
+            }
+            page_size = (page_size * 2).min(PAGE);
+        }
     }
 }
 
-impl RowState {
-    /// Those who are to be called for a bookmark, if it is time.
-    fn call_bookmarkers(&mut self) -> Vec<Waker> {
-        if self.bookmark_at.is_none_or(|at| at > self.shelf.revision()) {
-            return Vec::new();
-        }
-        self.bookmark_at = None;
-        self.bookmarks += 1;
-        std::mem::take(&mut self.bookmarkers).into_values().collect()
-    }
+/// The first key behind this one.
+fn behind(key: &[u8]) -> Bytes {
+    [key, &[0]].concat().into()
 }
 
 /// The object that a key holds; nothing, and a word in the log, where it is none.

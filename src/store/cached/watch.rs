@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
+use super::objects::Selection;
 use super::posting::{Posting, Term};
 use super::query::{Filter, ObjectEvent, WatchQuery};
 use super::row::{Phase, Row, RowState};
@@ -26,10 +27,9 @@ const TAKE: usize = 64;
 pub struct ObjectWatch {
     row: Arc<Row>,
     id: u64,
-    filter: Filter,
-    term: Term,
+    filter: Box<Filter>,
     posting: Arc<Posting>,
-    filling: u64,
+    filling: u32,
     /// The number of the next event to look at.
     next: u64,
     /// Nothing up to this revision is delivered.
@@ -38,7 +38,9 @@ pub struct ObjectWatch {
     told: Revision,
     bookmarks: bool,
     /// The last call for bookmarks that was answered.
-    called: u64,
+    called: u32,
+    /// The state that is still to be delivered.
+    initial: Option<Box<Selection>>,
     taken: VecDeque<ObjectEvent>,
     ended: bool,
 }
@@ -60,11 +62,10 @@ impl ObjectWatch {
         let mut guard = row.write();
         let state = &mut *guard;
         let shelf = &mut state.shelf;
-        let (reached, mut taken) = (shelf.revision(), VecDeque::new());
+        let (reached, mut initial) = (shelf.revision(), None);
         let (next, after) = match query.from {
             _ if query.initial => {
-                taken.extend(shelf.select(&filter).cloned().map(ObjectEvent::Added));
-                taken.push_back(ObjectEvent::Bookmark { revision: reached, initial_end: true });
+                initial = Some(Box::new(shelf.select(filter.clone(), reached, None)));
                 (shelf.end(), reached)
             }
             Some(from) if from < shelf.floor() => {
@@ -76,21 +77,34 @@ impl ObjectWatch {
         let (id, filling, called) = (shelf.watcher(), shelf.filling, state.bookmarks);
         let posting = shelf.postings.join(&term);
         drop(guard);
+        let told = if initial.is_some() { Revision::NONE } else { after };
         Ok(Self {
             row,
             id,
-            filter,
-            term,
+            filter: Box::new(filter),
             posting,
             filling,
             next,
             after,
-            told: after,
+            told,
             bookmarks: query.bookmarks,
             called,
-            taken,
+            initial,
+            taken: VecDeque::new(),
             ended: false,
         })
+    }
+
+    /// Takes more of the state, which needs no lock.
+    fn look_at_state(&mut self, mut initial: Box<Selection>) {
+        let mut objects = Vec::new();
+        let more = initial.take(&mut objects, TAKE, usize::MAX);
+        self.taken.extend(objects.into_iter().map(ObjectEvent::Added));
+        if more {
+            self.initial = Some(initial);
+        } else {
+            self.taken.push_back(ObjectEvent::Bookmark { revision: initial.revision, initial_end: true });
+        }
     }
 
     fn look(&mut self, state: &RowState) -> Look {
@@ -101,10 +115,11 @@ impl ObjectWatch {
         if posted.has_lost(self.next, self.after) {
             return Look::Expired;
         }
-        let start = posted.events.partition_point(|number| *number < self.next);
-        for number in posted.events.range(start..).take(SCAN) {
+        let mut looked = 0;
+        for number in posted.from(self.next).take(SCAN) {
+            looked += 1;
             self.next = number + 1;
-            let record = state.shelf.record(*number).filter(|record| record.revision > self.after);
+            let record = state.shelf.record(number).filter(|record| record.revision > self.after);
             self.taken.extend(record.and_then(|record| record.seen_by(&self.filter)));
             if self.taken.len() == TAKE {
                 break;
@@ -113,7 +128,7 @@ impl ObjectWatch {
         if !self.taken.is_empty() {
             return Look::Events;
         }
-        if start < posted.events.len() {
+        if looked > 0 {
             return Look::Again;
         }
         if self.bookmarks && self.called < state.bookmarks && state.shelf.revision() > self.told {
@@ -135,22 +150,23 @@ impl Stream for ObjectWatch {
             return Poll::Ready(None);
         }
         while this.taken.is_empty() {
+            if let Some(initial) = this.initial.take() {
+                this.look_at_state(initial);
+                continue;
+            }
             let row = this.row.clone();
             // Wakers are dropped behind the locks: one may own a task, and that a watch.
             let mut replaced = [None, None];
-            let look = if this.bookmarks {
-                let mut state = row.write();
-                let look = this.look(&state);
-                if let Look::Nothing = look {
-                    replaced[0] = this.posting.lock().waiting.insert(this.id, context.waker().clone());
-                    replaced[1] = state.bookmarkers.insert(this.id, context.waker().clone());
-                }
-                look
-            } else {
+            let look = {
                 let state = row.read();
                 let look = this.look(&state);
                 if let Look::Nothing = look {
                     replaced[0] = this.posting.lock().waiting.insert(this.id, context.waker().clone());
+                    if this.bookmarks {
+                        replaced[1] = row.bookmarkers().insert(this.id, context.waker().clone());
+                    }
+                    // A watcher that waits holds no room for events.
+                    this.taken = VecDeque::new();
                 }
                 look
             };
@@ -184,9 +200,10 @@ impl Drop for ObjectWatch {
     fn drop(&mut self) {
         let wakers = {
             let mut state = self.row.write();
-            let waiting = self.posting.lock().waiting.remove(&self.id);
-            state.shelf.postings.leave(&self.term, &self.posting);
-            [waiting, state.bookmarkers.remove(&self.id)]
+            let waiting = self.posting.lock().waiting.remove(self.id);
+            let term = Term::of(&self.filter, &self.row.resource);
+            state.shelf.postings.leave(&term, &self.posting);
+            [waiting, self.bookmarks.then(|| self.row.bookmarkers().remove(&self.id)).flatten()]
         };
         drop(wakers);
     }

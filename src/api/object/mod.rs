@@ -6,43 +6,45 @@
 //! somebody holds it, is shared by all who ask meanwhile, and is not kept afterwards, since a
 //! decoded Pod is eight times its bytes.
 
+mod head;
+mod skim;
+
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use bytes::{Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::head::Head;
 use super::{Resource, Revision};
+
+pub use self::head::Labels;
 
 /// An object of any kind. Clones share everything.
 #[derive(Clone)]
 pub struct Object(Arc<Inner>);
 
 struct Inner {
-    resource: Arc<Resource>,
     revision: Revision,
-    body: Bytes,
-    /// Where in the body `metadata`'s first field stands, if it has any field, or its closing brace.
-    splice: usize,
-    head: Arc<Head>,
-    tree: Mutex<Weak<Value>>,
-    typed: Mutex<Vec<Weak<dyn Any + Send + Sync>>>,
+    core: Arc<Core>,
+    /// Made for the first who asks for one.
+    views: OnceLock<Box<Views>>,
 }
 
-/// What everybody asks of an object, read out once.
-#[derive(Debug, Default)]
-struct Head {
-    key: ObjectKey,
-    uid: String,
-    generation: i64,
-    deleting: bool,
-    labels: BTreeMap<String, String>,
-    /// The values of the row's selectable fields, in its order.
-    fields: Vec<Box<str>>,
+/// What does not change with the revision.
+struct Core {
+    resource: Arc<Resource>,
+    body: Bytes,
+    head: Head,
+}
+
+#[derive(Default)]
+struct Views {
+    tree: Mutex<Weak<Value>>,
+    typed: Mutex<Vec<Weak<dyn Any + Send + Sync>>>,
 }
 
 /// Namespace and name. The namespace of an object of cluster scope is empty.
@@ -94,12 +96,12 @@ impl Object {
             .as_object_mut()
             .ok_or_else(|| wrong("metadata to be a JSON object"))?
             .remove("resourceVersion");
-        let body = Bytes::from(
-            serde_json::to_vec(&tree)
-                .map_err(|source| DecodeError { what: format!("{} as JSON", resource.kind), source })?,
-        );
-        let head = Arc::new(Head::read(&resource, &tree));
-        Ok(Self::assemble(resource, revision, body, head))
+        let body = serde_json::to_vec(&tree)
+            .map_err(|source| DecodeError { what: format!("{} as JSON", resource.kind), source })?;
+        // Boxed, so that no room is kept for more.
+        let body = Bytes::from(body.into_boxed_slice());
+        let head = skim::skim(&resource, &body, true).ok_or_else(|| wrong("less than 4 GiB"))?;
+        Ok(Self::assemble(revision, Arc::new(Core { resource, body, head })))
     }
 
     /// The object that this typed value is.
@@ -117,42 +119,43 @@ impl Object {
         Self::from_tree(resource, revision, tree)
     }
 
-    /// The object that this body, as [`Object::body`] gave it, is.
+    /// The object that this body, as [`Object::body`] gave it, is; it shares the bytes.
     ///
     /// A body from elsewhere is brought into canonical form first.
     ///
     /// # Errors
     ///
     /// When the bytes are no JSON object.
-    pub fn from_body(resource: Arc<Resource>, revision: Revision, body: &[u8]) -> Result<Self, DecodeError> {
+    pub fn from_body(resource: Arc<Resource>, revision: Revision, body: &Bytes) -> Result<Self, DecodeError> {
+        if let Some(head) = skim::skim(&resource, body, false) {
+            return Ok(Self::assemble(revision, Arc::new(Core { resource, body: body.clone(), head })));
+        }
         let tree = serde_json::from_slice(body)
             .map_err(|source| DecodeError { what: format!("the body of a {}", resource.kind), source })?;
         Self::from_tree(resource, revision, tree)
     }
 
-    fn assemble(resource: Arc<Resource>, revision: Revision, body: Bytes, head: Arc<Head>) -> Self {
-        let splice = metadata_start(&body);
-        Self(Arc::new(Inner {
-            resource,
-            revision,
-            body,
-            splice,
-            head,
-            tree: Mutex::new(Weak::new()),
-            typed: Mutex::new(Vec::new()),
-        }))
+    fn assemble(revision: Revision, core: Arc<Core>) -> Self {
+        Self(Arc::new(Inner { revision, core, views: OnceLock::new() }))
+    }
+
+    fn head(&self) -> &Head {
+        &self.0.core.head
     }
 
     /// The same body at another revision.
     #[must_use]
     pub fn at(&self, revision: Revision) -> Self {
-        Self::assemble(self.0.resource.clone(), revision, self.0.body.clone(), self.0.head.clone())
+        if revision == self.0.revision {
+            return self.clone();
+        }
+        Self::assemble(revision, self.0.core.clone())
     }
 
     /// The row of the scheme that this object belongs to.
     #[must_use]
     pub fn resource(&self) -> &Arc<Resource> {
-        &self.0.resource
+        &self.0.core.resource
     }
 
     /// The revision at which this body was committed; none for one that never was.
@@ -164,49 +167,49 @@ impl Object {
     /// Canonical JSON without `resourceVersion`: what is stored.
     #[must_use]
     pub fn body(&self) -> &Bytes {
-        &self.0.body
+        &self.0.core.body
     }
 
     /// Namespace and name.
     #[must_use]
     pub fn key(&self) -> &ObjectKey {
-        &self.0.head.key
+        &self.head().key
     }
 
     /// Name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.0.head.key.name
+        &self.head().key.name
     }
 
     /// Namespace, for an object that lives in one.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
-        Some(self.0.head.key.namespace.as_str()).filter(|namespace| !namespace.is_empty())
+        Some(self.head().key.namespace.as_str()).filter(|namespace| !namespace.is_empty())
     }
 
     /// `metadata.uid`; empty where there is none.
     #[must_use]
     pub fn uid(&self) -> &str {
-        &self.0.head.uid
+        self.head().uid(&self.0.core.body)
     }
 
     /// `metadata.generation`; 0 where there is none.
     #[must_use]
     pub fn generation(&self) -> i64 {
-        self.0.head.generation
+        self.head().generation
     }
 
     /// Whether `metadata.deletionTimestamp` is set.
     #[must_use]
     pub fn is_deleting(&self) -> bool {
-        self.0.head.deleting
+        self.head().deleting
     }
 
     /// `metadata.labels`.
     #[must_use]
-    pub fn labels(&self) -> &BTreeMap<String, String> {
-        &self.0.head.labels
+    pub fn labels(&self) -> Labels<'_> {
+        self.head().labels(&self.0.core.resource, &self.0.core.body)
     }
 
     /// The value of a field that selectors may name: `metadata.name`, `metadata.namespace`, or one
@@ -215,10 +218,11 @@ impl Object {
     pub fn field(&self, name: &str) -> Option<&str> {
         match name {
             "metadata.name" => Some(self.name()),
-            "metadata.namespace" => Some(&self.0.head.key.namespace),
+            "metadata.namespace" => Some(&self.head().key.namespace),
             _ => {
-                let position = self.0.resource.selectable.iter().position(|field| field.name == name)?;
-                self.0.head.fields.get(position).map(AsRef::as_ref)
+                let Core { resource, body, head } = &*self.0.core;
+                let position = resource.selectable.iter().position(|field| field.name == name)?;
+                head.field(resource, position, body)
             }
         }
     }
@@ -226,23 +230,28 @@ impl Object {
     /// The whole object as JSON, `resourceVersion` included.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let Inner { body, splice, revision, .. } = &*self.0;
-        if *revision == Revision::NONE {
+        let (body, revision) = (&self.0.core.body, self.0.revision);
+        if revision == Revision::NONE {
             return body.clone();
         }
-        let comma = if body.get(*splice) == Some(&b'}') { "" } else { "," };
+        let splice = self.head().splice as usize;
+        let comma = if body.get(splice) == Some(&b'}') { "" } else { "," };
         let field = format!(r#""resourceVersion":"{revision}"{comma}"#);
         let mut out = BytesMut::with_capacity(body.len() + field.len());
-        out.extend_from_slice(&body[..*splice]);
+        out.extend_from_slice(&body[..splice]);
         out.extend_from_slice(field.as_bytes());
-        out.extend_from_slice(&body[*splice..]);
+        out.extend_from_slice(&body[splice..]);
         out.freeze()
+    }
+
+    fn views(&self) -> &Views {
+        self.0.views.get_or_init(Box::default)
     }
 
     /// The object as a JSON tree, `resourceVersion` included; shared with all who hold it.
     #[must_use]
     pub fn tree(&self) -> Arc<Value> {
-        let mut slot = self.0.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.views().tree.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tree) = slot.upgrade() {
             return tree;
         }
@@ -257,14 +266,14 @@ impl Object {
     ///
     /// When the body is no `T`.
     pub fn view<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>, DecodeError> {
-        let mut slots = self.0.typed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.views().typed.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|slot| slot.strong_count() > 0);
         if let Some(shared) = slots.iter().filter_map(Weak::upgrade).find_map(|any| any.downcast::<T>().ok())
         {
             return Ok(shared);
         }
         let value: T = serde_json::from_slice(&self.encode()).map_err(|source| DecodeError {
-            what: format!("{} {}", self.0.resource.kind, self.0.head.key),
+            what: format!("{} {}", self.resource().kind, self.key()),
             source,
         })?;
         let shared = Arc::new(value);
@@ -274,57 +283,9 @@ impl Object {
     }
 }
 
-impl Head {
-    fn read(resource: &Resource, tree: &Value) -> Self {
-        let metadata = &tree["metadata"];
-        let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
-        let labels = metadata["labels"].as_object().map(|labels| {
-            labels
-                .iter()
-                .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
-                .collect()
-        });
-        Self {
-            key: ObjectKey { namespace: text("namespace"), name: text("name") },
-            uid: text("uid"),
-            generation: metadata["generation"].as_i64().unwrap_or(0),
-            deleting: metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null()),
-            labels: labels.unwrap_or_default(),
-            fields: resource.selectable.iter().map(|field| field.value(tree).into()).collect(),
-        }
-    }
-}
-
-/// The offset just behind the brace that opens the root's `metadata`.
-///
-/// Canonical JSON has sorted keys, so what stands before `metadata` at depth one may hold any
-/// value; strings are skipped whole, so a key inside one is never taken for ours.
-fn metadata_start(body: &[u8]) -> usize {
-    const KEY: &[u8] = br#""metadata":{"#;
-    let (mut at, mut depth) = (0, 0usize);
-    while at < body.len() {
-        match body[at] {
-            b'"' => {
-                if depth == 1 && body[at..].starts_with(KEY) && matches!(body[at - 1], b'{' | b',') {
-                    return at + KEY.len();
-                }
-                at += 1;
-                while body[at] != b'"' {
-                    at += if body[at] == b'\\' { 2 } else { 1 };
-                }
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        at += 1;
-    }
-    unreachable!("an object is made with metadata")
-}
-
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} @{}", self.0.resource.kind, self.0.head.key, self.0.revision)
+        write!(f, "{} {} @{}", self.resource().kind, self.key(), self.0.revision)
     }
 }
 
@@ -332,9 +293,10 @@ impl fmt::Debug for Object {
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
         self.0.revision == other.0.revision
-            && self.0.body == other.0.body
-            && self.0.resource.plural == other.0.resource.plural
-            && self.0.resource.group == other.0.resource.group
+            && (Arc::ptr_eq(&self.0.core, &other.0.core)
+                || (self.body() == other.body()
+                    && self.resource().plural == other.resource().plural
+                    && self.resource().group == other.resource().group))
     }
 }
 

@@ -1,0 +1,257 @@
+//! The objects of one resource, and by which field values they are found.
+//!
+//! What a list or a watch begins with is read from a [`Selection`], which stands still and needs no
+//! lock.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use super::posting::Term;
+use super::query::{Filter, ObjectPage};
+use super::sorted::{Place, Sorted, order};
+use crate::api::{Object, ObjectKey, Resource, Revision};
+use crate::env::HashMap;
+
+#[derive(Default)]
+pub(super) struct Objects {
+    all: Sorted,
+    /// By position among the row's selectable fields; then by value.
+    fields: Vec<(usize, HashMap<Box<str>, Held>)>,
+}
+
+/// The objects of one field value: mostly few, and where there are as many values as objects, one.
+enum Held {
+    One(Object),
+    Many(Sorted),
+}
+
+/// A key that sorts as the store sorts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StoreOrder(pub(super) ObjectKey);
+
+impl Ord for StoreOrder {
+    fn cmp(&self, other: &Self) -> Ordering {
+        order(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for StoreOrder {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Everything that a filter may select, as of one revision.
+pub(super) struct Selection {
+    pub(super) revision: Revision,
+    filter: Filter,
+    /// A superset of what is selected, as it is now.
+    now: Sorted,
+    /// What of it was otherwise at the revision, and how.
+    undone: BTreeMap<StoreOrder, Option<Object>>,
+    /// Only this namespace of it, where not all.
+    namespace: Option<Box<str>>,
+    /// Whether the filter selects all of that.
+    everything: bool,
+    place: Place,
+}
+
+impl Objects {
+    pub(super) fn new(row: &Resource) -> Self {
+        let indexed = row.selectable.iter().enumerate().filter(|(_, field)| field.indexed);
+        let fields = indexed.map(|(position, _)| (position, HashMap::default())).collect();
+        Self { all: Sorted::default(), fields }
+    }
+
+    /// Of all objects of a resource, in order.
+    pub(super) fn of(row: &Resource, objects: Vec<Object>) -> Self {
+        let mut new = Self::new(row);
+        for object in &objects {
+            new.index(row, None, Some(object));
+        }
+        new.all = Sorted::of(objects);
+        new
+    }
+
+    pub(super) fn all(&self) -> &Sorted {
+        &self.all
+    }
+
+    /// Makes `after` stand where `before` stood.
+    pub(super) fn shelve(&mut self, row: &Resource, before: Option<&Object>, after: Option<&Object>) {
+        match (before, after) {
+            (_, Some(after)) => drop(self.all.insert(after.clone())),
+            (Some(before), None) => drop(self.all.remove(before.key())),
+            (None, None) => {}
+        }
+        self.index(row, before, after);
+    }
+
+    fn index(&mut self, row: &Resource, before: Option<&Object>, after: Option<&Object>) {
+        for (position, values) in &mut self.fields {
+            let Some(field) = row.selectable.get(*position) else { continue };
+            let old = before.and_then(|before| before.field(&field.name));
+            let new = after.and_then(|after| after.field(&field.name));
+            if let (Some(before), Some(old)) = (before, old.filter(|old| Some(*old) != new))
+                && let Some(held) = values.get_mut(old)
+                && held.remove(before.key())
+            {
+                values.remove(old);
+            }
+            if let (Some(after), Some(new)) = (after, new) {
+                match values.get_mut(new) {
+                    Some(held) => held.insert(after.clone()),
+                    None => drop(values.insert(new.into(), Held::One(after.clone()))),
+                }
+            }
+        }
+    }
+
+    /// What a filter selects, as of `revision`; `undone` is what the objects that have changed since
+    /// were then.
+    pub(super) fn select(
+        &self,
+        row: &Resource,
+        filter: Filter,
+        revision: Revision,
+        undone: BTreeMap<StoreOrder, Option<Object>>,
+    ) -> Selection {
+        let term = Term::of(&filter, row);
+        let unlabelled = filter.labels.requirements.is_empty();
+        let (now, namespace, everything) = match &term {
+            Term::All => (self.all.clone(), None, unlabelled && filter.fields.terms.is_empty()),
+            Term::Namespace(namespace) => {
+                let everything = unlabelled && filter.fields.terms.is_empty();
+                (self.all.clone(), Some(namespace.clone()), everything)
+            }
+            Term::Key(key) => (Sorted::of(self.all.get(key).cloned()), None, false),
+            Term::Field(position, value) => {
+                let values = self.fields.iter().find(|(held, _)| held == position);
+                let now = match values.and_then(|(_, values)| values.get(value)) {
+                    None => Sorted::default(),
+                    Some(Held::One(object)) => Sorted::of([object.clone()]),
+                    Some(Held::Many(sorted)) => sorted.clone(),
+                };
+                let everything = unlabelled && filter.fields.terms.len() == 1 && filter.namespace.is_none();
+                (now, None, everything)
+            }
+        };
+        Selection { revision, filter, now, undone, namespace, everything, place: Place::default() }
+    }
+}
+
+impl Held {
+    fn insert(&mut self, object: Object) {
+        match self {
+            Self::One(held) if held.key() == object.key() => *held = object,
+            Self::One(held) => {
+                let mut many = Sorted::of([held.clone()]);
+                many.insert(object);
+                *self = Self::Many(many);
+            }
+            Self::Many(many) => drop(many.insert(object)),
+        }
+    }
+
+    /// Answers whether none is left.
+    fn remove(&mut self, key: &ObjectKey) -> bool {
+        match self {
+            Self::One(held) => held.key() == key,
+            Self::Many(many) => {
+                many.remove(key);
+                many.is_empty()
+            }
+        }
+    }
+}
+
+impl Selection {
+    /// The same, from behind a key on.
+    pub(super) fn behind(mut self, after: Option<&ObjectKey>) -> Self {
+        let namespace = self.namespace.as_deref();
+        // Where the namespace begins: no name is before the empty one.
+        let first = namespace.map(|namespace| ObjectKey::new(namespace, ""));
+        let begin =
+            first.map_or(Place::default(), |first| self.now.place(|held| order(held, &first).is_lt()));
+        self.place = after.map_or(begin, |after| begin.max(self.now.behind(after)));
+        if let Some(after) = after {
+            self.undone = self.undone.split_off(&StoreOrder(after.clone()));
+            self.undone.remove(&StoreOrder(after.clone()));
+        }
+        self
+    }
+
+    /// The next object, in order; `None` also where so many were looked at in vain.
+    fn next(&mut self, looks: &mut usize) -> Option<Object> {
+        while *looks > 0 {
+            *looks -= 1;
+            let now = self.now.at(self.place).filter(|now| self.in_scope(now.key()));
+            let undone_first = match (now, self.undone.first_key_value()) {
+                (Some(now), Some((then, _))) => order(&then.0, now.key()).is_le(),
+                (None, Some(_)) => true,
+                (Some(_), None) => false,
+                (None, None) => return None,
+            };
+            let object = if undone_first {
+                let (key, then) = self.undone.pop_first()?;
+                if now.is_some_and(|now| *now.key() == key.0) {
+                    self.place = self.now.next(self.place);
+                }
+                then
+            } else {
+                let now = now.cloned();
+                self.place = self.now.next(self.place);
+                now
+            };
+            if let Some(object) = object.filter(|object| self.filter.matches(object)) {
+                return Some(object);
+            }
+        }
+        None
+    }
+
+    fn in_scope(&self, key: &ObjectKey) -> bool {
+        self.namespace.as_deref().is_none_or(|namespace| key.namespace == namespace)
+    }
+
+    fn is_done(&self) -> bool {
+        self.undone.is_empty() && self.now.at(self.place).is_none_or(|now| !self.in_scope(now.key()))
+    }
+
+    /// Takes some of what is selected, in order; false once there is no more.
+    pub(super) fn take(&mut self, into: &mut Vec<Object>, limit: usize, mut looks: usize) -> bool {
+        while into.len() < limit && looks > 0 {
+            into.extend(self.next(&mut looks));
+            if self.is_done() {
+                return false;
+            }
+        }
+        !self.is_done()
+    }
+
+    /// One page: what was taken, and what is known of the rest.
+    pub(super) fn page(mut self, items: Vec<Object>) -> ObjectPage {
+        let revision = self.revision;
+        let remaining = if self.is_done() {
+            Some(0)
+        } else if self.everything {
+            let end = match &self.namespace {
+                Some(namespace) => self.now.place(|held| {
+                    order(held, &ObjectKey::new(&**namespace, "")).is_lt() || held.namespace == **namespace
+                }),
+                None => self.now.place(|_| true),
+            };
+            let now = self.now.rank(end) - self.now.rank(self.place);
+            let was = self.undone.values().flatten().filter(|then| self.filter.matches(then)).count();
+            let is = self.undone.keys().filter(|key| self.in_scope(&key.0) && self.now.get(&key.0).is_some());
+            Some(now + was - is.count())
+        } else {
+            None
+        };
+        let more = match remaining {
+            Some(remaining) => remaining > 0,
+            None => self.next(&mut usize::MAX.clone()).is_some(),
+        };
+        ObjectPage { revision, items, more, remaining: if more { remaining } else { Some(0) } }
+    }
+}
