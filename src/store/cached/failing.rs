@@ -1,7 +1,7 @@
 //! The cache above a store that fails.
 
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -11,46 +11,71 @@ use super::tests::{World, next, on, pod, pods};
 use super::*;
 use crate::store::{Committed, KeyRange, ListOptions, MemoryStore, Page, Txn, WatchOptions, WatchStream};
 
-/// A store whose watches can be cut, and which fails when told to.
-struct Shaky {
+/// A store whose watches can be cut, which fails when told to, and counts what it is asked.
+pub(super) struct Shaky {
     inner: MemoryStore,
     cut: Notify,
     failures: AtomicUsize,
-    calls: AtomicUsize,
+    /// So many commits happen, and their answers are lost.
+    pub(super) lost: AtomicUsize,
+    /// Whether progress is never told.
+    pub(super) mute: AtomicBool,
+    pub(super) lists: AtomicUsize,
+    pub(super) watches: AtomicUsize,
+    pub(super) revisions: AtomicUsize,
+    pub(super) progress: AtomicUsize,
 }
 
 impl Shaky {
-    fn new(inner: MemoryStore) -> Arc<Self> {
-        Arc::new(Self { inner, cut: Notify::new(), failures: 0.into(), calls: 0.into() })
+    pub(super) fn new(inner: MemoryStore) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            cut: Notify::new(),
+            failures: 0.into(),
+            lost: 0.into(),
+            mute: false.into(),
+            lists: 0.into(),
+            watches: 0.into(),
+            revisions: 0.into(),
+            progress: 0.into(),
+        })
     }
 
     fn fail(&self) -> Result<()> {
-        self.calls.fetch_add(1, Relaxed);
-        let left = self.failures.load(Relaxed);
-        if left > 0 {
-            self.failures.store(left - 1, Relaxed);
+        if take_one(&self.failures) {
             return Err(row::unavailable("asking the store", "it is shaky"));
         }
         Ok(())
     }
 }
 
+fn take_one(left: &AtomicUsize) -> bool {
+    left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+}
+
 #[async_trait]
 impl ObjectStore for Arc<Shaky> {
     async fn revision(&self) -> Result<Revision> {
+        self.revisions.fetch_add(1, Relaxed);
         self.inner.revision().await
     }
     async fn get(&self, key: &[u8]) -> Result<Option<KeyValue>> {
         self.inner.get(key).await
     }
     async fn list(&self, range: KeyRange, options: ListOptions) -> Result<Page> {
+        self.lists.fetch_add(1, Relaxed);
         self.fail()?;
         self.inner.list(range, options).await
     }
     async fn commit(&self, txn: Txn) -> Result<Committed> {
-        self.inner.commit(txn).await
+        let committed = self.inner.commit(txn).await?;
+        if take_one(&self.lost) {
+            return Err(row::unavailable("committing", "the answer was lost"));
+        }
+        Ok(committed)
     }
     async fn watch(&self, range: KeyRange, options: WatchOptions) -> Result<WatchStream> {
+        self.watches.fetch_add(1, Relaxed);
         self.fail()?;
         let shaky = self.clone();
         let cut = async move { shaky.cut.notified().await };
@@ -58,6 +83,10 @@ impl ObjectStore for Arc<Shaky> {
         Ok(Box::pin(self.inner.watch(range, options).await?.take_until(Box::pin(cut)).chain(error)))
     }
     async fn request_progress(&self, range: KeyRange) -> Result<()> {
+        self.progress.fetch_add(1, Relaxed);
+        if self.mute.load(Relaxed) {
+            return Ok(());
+        }
         self.inner.request_progress(range).await
     }
     async fn compact(&self, revision: Revision) -> Result<()> {
@@ -65,7 +94,7 @@ impl ObjectStore for Arc<Shaky> {
     }
 }
 
-fn shaky_world() -> (Arc<Shaky>, World) {
+pub(super) fn shaky_world() -> (Arc<Shaky>, World) {
     let store = MemoryStore::new();
     let shaky = Shaky::new(store.clone());
     let cached = Cached::new(Arc::new(shaky.clone()), &Env::simulated(1));
@@ -129,6 +158,6 @@ async fn one_upstream_watch_serves_everybody() {
     }
     let created = world.create(pod("a", "x")).await;
     world.cached.wait(&world.row, created).await.unwrap();
-    let calls = shaky.calls.load(Relaxed);
-    assert_eq!(calls, 2, "one list and one watch");
+    let calls = (shaky.lists.load(Relaxed), shaky.watches.load(Relaxed));
+    assert_eq!(calls, (1, 1), "one list and one watch");
 }

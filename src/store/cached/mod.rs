@@ -28,6 +28,10 @@ mod shelf;
 mod sorted;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_cost;
+#[cfg(test)]
+mod tests_kubernetes;
 mod watch;
 
 use std::collections::BTreeMap;

@@ -45,11 +45,11 @@ pub(super) struct World {
     pub(super) row: Arc<Resource>,
 }
 
-fn world() -> World {
+pub(super) fn world() -> World {
     world_with(CachedOptions::default())
 }
 
-fn world_with(options: CachedOptions) -> World {
+pub(super) fn world_with(options: CachedOptions) -> World {
     let store = MemoryStore::new();
     let cached = Cached::with_options(Arc::new(store.clone()), &Env::simulated(1), options);
     World { store, cached, row: pods() }
@@ -60,7 +60,7 @@ impl World {
         self.commit(Change::Create(pod.object(&self.row))).await
     }
 
-    async fn commit(&self, change: Change) -> Revision {
+    pub(super) async fn commit(&self, change: Change) -> Revision {
         match self.cached.commit(vec![change]).await.unwrap() {
             Outcome::Committed(revision) => revision,
             conflict => panic!("{conflict:?}"),
@@ -68,13 +68,13 @@ impl World {
     }
 
     /// Writes the pod over what is there.
-    async fn update(&self, pod: Pod) -> Revision {
+    pub(super) async fn update(&self, pod: Pod) -> Revision {
         let object = pod.object(&self.row);
         let from = self.cached.get(&self.row, object.key()).await.unwrap().unwrap().revision();
         self.commit(Change::Update { object, from }).await
     }
 
-    async fn delete(&self, namespace: &str, name: &str) -> Revision {
+    pub(super) async fn delete(&self, namespace: &str, name: &str) -> Revision {
         let key = ObjectKey::new(namespace, name);
         let object = self.cached.get(&self.row, &key).await.unwrap().unwrap();
         let from = object.revision();
@@ -95,7 +95,7 @@ pub(super) fn on(node: &str) -> FieldSelector {
     field("spec.nodeName", node)
 }
 
-fn field(name: &str, value: &str) -> FieldSelector {
+pub(super) fn field(name: &str, value: &str) -> FieldSelector {
     FieldSelector { terms: vec![FieldTerm { field: name.into(), value: value.into(), equal: true }] }
 }
 
