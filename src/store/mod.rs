@@ -10,6 +10,8 @@ pub mod conformance;
 #[cfg(feature = "disk")]
 pub mod disk;
 mod error;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 pub mod lease;
 pub mod maintenance;
 pub mod memory;
@@ -23,6 +25,8 @@ use bytes::Bytes;
 pub use crate::api::Revision;
 pub use cached::Cached;
 pub use error::Error;
+#[cfg(feature = "etcd")]
+pub use etcd::{EtcdOptions, EtcdStore, EtcdTls};
 pub use lease::{Granted, LeaseStatus, Leases};
 pub use maintenance::{Maintenance, SnapshotStream, StoreStatus};
 pub use memory::{MemoryOptions, MemoryStore};
