@@ -191,6 +191,16 @@ impl Txn {
         Ok(all)
     }
 
+    /// Whether any branch may put.
+    #[must_use]
+    pub fn may_put(&self) -> bool {
+        self.then.iter().chain(&self.or_else).any(|op| match op {
+            Op::Range(..) | Op::Delete { .. } => false,
+            Op::Put { .. } => true,
+            Op::Txn(txn) => txn.may_put(),
+        })
+    }
+
     /// Whether any branch may write.
     #[must_use]
     pub fn may_write(&self) -> bool {

@@ -1,57 +1,69 @@
 //! The store in memory.
 //!
-//! Every key keeps its versions, and a log keeps what each revision did; both reach down to one
-//! floor, which governs past reads and new watches alike. A commit happens inline, in the caller's
-//! own poll, under a lock that is never held across an await; readers share it. Watchers are
-//! positions in the log (see `watcher`), so a writer never waits for one and a slow one costs
-//! nobody but itself.
-//!
-//! History is kept within a budget of bytes: what exceeds it is compacted by the commit that
-//! exceeds it, oldest first.
+//! All of it is an [`Mvcc`] that publishes what it stages at once: a commit happens inline, in the
+//! caller's own poll, and readers never wait for it. History is kept within a budget of bytes: what
+//! exceeds it is compacted by the commit that exceeds it, oldest first, or the store answers that it
+//! has no space until somebody compacts, as the options say.
 
-mod chain;
-mod groups;
 #[cfg(test)]
 mod model;
-mod state;
-mod watcher;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use self::state::State;
-use self::watcher::Watcher;
+use super::mvcc::expiry::{self, Expire};
+use super::mvcc::{HistoryLimit, Mvcc, MvccOptions};
 use super::{
-    Committed, Error, KeyRange, KeyValue, ListOptions, ObjectStore, Page, Result, Revision, Txn,
-    WatchOptions, WatchStream,
+    Committed, Error, Granted, KeyRange, KeyValue, LeaseStatus, Leases, ListOptions, ObjectStore, Page,
+    Result, Revision, Txn, WatchOptions, WatchStream,
 };
+use crate::env::Env;
 
 /// The store in memory. Clones are the same store.
 #[derive(Clone, Debug)]
 pub struct MemoryStore(Arc<Shared>);
 
-/// How a [`MemoryStore`] keeps its history.
-#[derive(Clone, Copy, Debug)]
+/// How a [`MemoryStore`] keeps what it is given.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MemoryOptions {
-    /// How many bytes of keys and values the log may hold before the oldest revisions are
-    /// compacted; none for no bound. 64 MiB by default.
+    /// How many bytes of keys and values the history may hold; none for no bound. 64 MiB by default.
     pub history_bytes: Option<usize>,
+    /// What happens when it would hold more.
+    pub history_full: HistoryFull,
+    /// How many bytes keys, values and history may take up before a write raises the alarm (see
+    /// [`super::Maintenance`]); none, the default, for no bound.
+    pub quota_bytes: Option<u64>,
+    /// The clock of leases, and where their numbers come from; the machine's own by default.
+    pub env: Option<Env>,
+}
+
+/// What happens when there is more history than there may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistoryFull {
+    /// The oldest revisions are compacted.
+    #[default]
+    Compact,
+    /// Commits that may put are refused with [`Error::NoSpace`], until somebody compacts.
+    NoSpace,
 }
 
 #[derive(Debug)]
-struct Shared {
-    options: MemoryOptions,
-    state: RwLock<State>,
-}
+struct Shared(Arc<Mvcc>);
 
 impl Default for MemoryOptions {
     fn default() -> Self {
-        Self { history_bytes: Some(64 << 20) }
+        Self {
+            history_bytes: Some(64 << 20),
+            history_full: HistoryFull::Compact,
+            quota_bytes: None,
+            env: None,
+        }
     }
 }
 
@@ -61,6 +73,40 @@ impl MemoryOptions {
     pub fn history_bytes(mut self, bytes: impl Into<Option<usize>>) -> Self {
         self.history_bytes = bytes.into();
         self
+    }
+
+    /// These options with another end of too much history.
+    #[must_use]
+    pub fn history_full(mut self, full: HistoryFull) -> Self {
+        self.history_full = full;
+        self
+    }
+
+    /// These options with another quota; none for no bound.
+    #[must_use]
+    pub fn quota_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.quota_bytes = bytes.into();
+        self
+    }
+
+    /// These options with the clock, chance and tasks of `env`.
+    #[must_use]
+    pub fn env(mut self, env: &Env) -> Self {
+        self.env = Some(env.clone());
+        self
+    }
+
+    fn mvcc(self) -> MvccOptions {
+        let limit = self.history_bytes.map(|bytes| bytes as u64);
+        let limit = limit.map(match self.history_full {
+            HistoryFull::Compact => HistoryLimit::Compact,
+            HistoryFull::NoSpace => HistoryLimit::NoSpace,
+        });
+        MvccOptions {
+            history: limit,
+            quota_bytes: self.quota_bytes,
+            ..MvccOptions::new(self.env.unwrap_or_else(Env::system))
+        }
     }
 }
 
@@ -80,75 +126,95 @@ impl MemoryStore {
     /// An empty store at revision 1.
     #[must_use]
     pub fn with_options(options: MemoryOptions) -> Self {
-        Self(Arc::new(Shared { options, state: RwLock::new(State::new()) }))
-    }
-}
-
-impl Shared {
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        Self(Arc::new(Shared(Arc::new(Mvcc::new(options.mvcc())))))
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    fn mvcc(&self) -> &Arc<Mvcc> {
+        &self.0.0
     }
 }
 
 #[async_trait]
 impl ObjectStore for MemoryStore {
     async fn revision(&self) -> Result<Revision> {
-        Ok(self.0.read().newest())
+        Ok(self.mvcc().published())
     }
 
     async fn get(&self, key: &[u8]) -> Result<Option<KeyValue>> {
-        self.0.read().get(key)
+        self.mvcc().get(key)
     }
 
     async fn list(&self, range: KeyRange, options: ListOptions) -> Result<Page> {
-        self.0.read().list(&range, options)
+        self.mvcc().list(&range, options)
     }
 
     async fn commit(&self, txn: Txn) -> Result<Committed> {
-        let (committed, wakers) = self.0.write().commit(txn, self.0.options.history_bytes)?;
-        for waker in wakers {
-            waker.wake();
-        }
-        Ok(committed)
+        self.mvcc().commit(txn)
     }
 
     async fn watch(&self, range: KeyRange, options: WatchOptions) -> Result<WatchStream> {
-        if range.as_single().is_some_and(|key| key.is_empty()) {
-            return Err(Error::EmptyKey);
-        }
-        let mut state = self.0.write();
-        let now = state.newest().next();
-        let from = options.from.filter(|from| *from != Revision::NONE).unwrap_or(now);
-        if from < state.floor() {
-            return Err(Error::Compacted { oldest: state.floor() });
-        }
-        let group = state.groups.join(range, now);
-        let id = state.groups.id();
-        // What is told is what the caller knows already: all before `from`.
-        let told = Revision(from.0 - 1);
-        Ok(Box::pin(Watcher::new(self.0.clone(), group, id, from, told, options.previous)))
+        self.mvcc().watch(range, options)
     }
 
     async fn request_progress(&self, range: KeyRange) -> Result<()> {
-        let state = self.0.read();
-        let Some(group) = state.groups.find(&range) else { return Ok(()) };
-        let waiting = {
-            let mut posted = group.posted();
-            posted.progress = state.newest();
-            std::mem::take(&mut posted.waiting)
-        };
-        drop(state);
-        for waker in waiting.into_values() {
-            waker.wake();
-        }
+        self.mvcc().request_progress(&range);
         Ok(())
     }
 
     async fn compact(&self, revision: Revision) -> Result<()> {
-        self.0.write().compact(revision)
+        let staged = self.mvcc().stage_compact(revision, |_| ())?;
+        self.mvcc().publish(staged.sequence);
+        self.mvcc().tidy();
+        Ok(())
+    }
+
+    fn leases(&self) -> Option<&dyn Leases> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Leases for MemoryStore {
+    async fn grant(&self, id: i64, ttl: Duration) -> Result<Granted> {
+        let staged = self.mvcc().stage_grant(id, ttl, |_| ())?;
+        self.mvcc().publish(staged.sequence);
+        expiry::start(&self.0);
+        Ok(staged.answer)
+    }
+
+    async fn keep_alive(&self, id: i64) -> Result<Duration> {
+        self.mvcc().keep_alive(id)
+    }
+
+    async fn revoke(&self, id: i64) -> Result<Revision> {
+        let staged = self.mvcc().stage_revoke(id, None, |_| ())?;
+        self.mvcc().publish(staged.sequence);
+        Ok(staged.answer)
+    }
+
+    async fn time_to_live(&self, id: i64, keys: bool) -> Result<LeaseStatus> {
+        self.mvcc().time_to_live(id, keys)
+    }
+
+    async fn leases(&self) -> Result<Vec<i64>> {
+        Ok(self.mvcc().leases().into_iter().map(|(id, _)| id).collect())
+    }
+}
+
+#[async_trait]
+impl Expire for Shared {
+    fn mvcc(&self) -> &Mvcc {
+        &self.0
+    }
+
+    async fn expire(&self, id: i64) -> Result<()> {
+        let now = self.0.now();
+        match self.0.stage_revoke(id, Some(now), |_| ()) {
+            Ok(staged) => self.0.publish(staged.sequence),
+            // It was kept alive or revoked meanwhile.
+            Err(Error::LeaseNotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 }

@@ -217,7 +217,12 @@ fn take(watched: &mut Watched, model: &Model, at_most: usize) -> bool {
                 // Progress comes behind everything that is due.
                 assert!(due.is_none() && batch.revision.0 <= model.newest());
             }
-            Some(Some(Ok(batch))) => {
+            Some(Some(Ok(mut batch))) => {
+                if !watched.previous {
+                    // It may come unasked.
+                    let bare = batch.events.iter().map(|event| Event { previous: None, ..event.clone() });
+                    batch.events = bare.collect();
+                }
                 assert_eq!(Some(&batch), due.as_ref());
                 watched.next = batch.revision.0 + 1;
             }

@@ -43,9 +43,9 @@ async fn dropped_watchers_leave_nothing_behind() {
     let mut one = store.watch(KeyRange::prefix("/a"), WatchOptions::default()).await.unwrap();
     let two = store.watch(KeyRange::prefix("/a"), WatchOptions::default()).await.unwrap();
     assert!(ready(&mut one).is_none());
-    assert!(store.0.read().groups.find(&KeyRange::prefix("/a")).is_some());
+    assert!(store.mvcc().is_watched(&KeyRange::prefix("/a")));
     drop((one, two));
-    assert!(store.0.read().groups.find(&KeyRange::prefix("/a")).is_none());
+    assert!(!store.mvcc().is_watched(&KeyRange::prefix("/a")));
 }
 
 #[tokio::test]
