@@ -6,6 +6,7 @@
 //! everybody uses.
 
 pub mod cached;
+pub mod compactor;
 pub mod conformance;
 #[cfg(feature = "disk")]
 pub mod disk;
@@ -17,6 +18,7 @@ pub mod maintenance;
 pub mod memory;
 mod mvcc;
 mod range;
+pub mod snapshot;
 mod txn;
 mod watch;
 

@@ -19,8 +19,9 @@ use async_trait::async_trait;
 use super::mvcc::expiry::{self, Expire};
 use super::mvcc::{HistoryLimit, Mvcc, MvccOptions};
 use super::{
-    Committed, Error, Granted, KeyRange, KeyValue, LeaseStatus, Leases, ListOptions, ObjectStore, Page,
-    Result, Revision, Txn, WatchOptions, WatchStream,
+    Committed, Error, Granted, KeyRange, KeyValue, LeaseStatus, Leases, ListOptions, Maintenance,
+    ObjectStore, Page, Result, Revision, SnapshotStream, StoreStatus, Txn, WatchOptions, WatchStream,
+    snapshot,
 };
 use crate::env::Env;
 
@@ -129,6 +130,26 @@ impl MemoryStore {
         Self(Arc::new(Shared(Arc::new(Mvcc::new(options.mvcc())))))
     }
 
+    /// The store that a snapshot was taken of, of this kind or on disk, with other options. Its
+    /// leases have their whole time before them.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, when it has leases.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] when the snapshot is damaged or cut off, and the stream's own.
+    pub async fn restore(options: MemoryOptions, snapshot: SnapshotStream) -> Result<Self> {
+        let mvcc = snapshot::restore(options.mvcc(), snapshot).await?;
+        let leased = !mvcc.leases().is_empty();
+        let store = Self(Arc::new(Shared(Arc::new(mvcc))));
+        if leased {
+            expiry::start(&store.0);
+        }
+        Ok(store)
+    }
+
     fn mvcc(&self) -> &Arc<Mvcc> {
         &self.0.0
     }
@@ -170,6 +191,32 @@ impl ObjectStore for MemoryStore {
 
     fn leases(&self) -> Option<&dyn Leases> {
         Some(self)
+    }
+
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Maintenance for MemoryStore {
+    async fn status(&self) -> Result<StoreStatus> {
+        Ok(self.mvcc().status())
+    }
+
+    async fn snapshot(&self) -> Result<SnapshotStream> {
+        Ok(snapshot::take(self.mvcc()))
+    }
+
+    /// Frees what compaction left to reads that were under way; memory needs no other.
+    async fn defragment(&self) -> Result<()> {
+        self.mvcc().tidy();
+        Ok(())
+    }
+
+    async fn disarm(&self) -> Result<()> {
+        self.mvcc().disarm();
+        Ok(())
     }
 }
 

@@ -36,6 +36,7 @@ mod plan;
 mod read;
 mod record;
 mod restore;
+mod snapshot;
 mod watcher;
 mod writer;
 
@@ -61,8 +62,8 @@ use crate::env::Env;
 
 #[allow(unused_imports, reason = "for the store on disk, which is behind a feature")]
 pub(in crate::store) use self::record::{Change, Past, Record, Staged};
-#[allow(unused_imports, reason = "for the store on disk, which is behind a feature")]
 pub(in crate::store) use self::restore::{Restore, Restored};
+pub(in crate::store) use self::snapshot::SnapshotSource;
 
 /// Keys, history, watchers and leases. See the [module](self).
 pub(in crate::store) struct Mvcc {

@@ -38,6 +38,11 @@ pub(super) struct Pin<'a> {
 impl Pins {
     /// Pins a revision. Look at the floor afterwards.
     pub(super) fn pin(&self, revision: Revision) -> Pin<'_> {
+        Pin { pins: self, revision, slot: self.hold(revision) }
+    }
+
+    /// Pins a revision until it is released with what this answers.
+    pub(super) fn hold(&self, revision: Revision) -> Option<usize> {
         let taken = |slot: &AtomicU64| slot.compare_exchange(0, revision.0, SeqCst, SeqCst).is_ok();
         let slot = self.slots.iter().position(taken);
         if slot.is_none() {
@@ -45,7 +50,23 @@ impl Pins {
             *more.entry(revision).or_default() += 1;
             self.count.store(more.len() as u64, SeqCst);
         }
-        Pin { pins: self, revision, slot }
+        slot
+    }
+
+    /// Releases a revision that is held.
+    pub(super) fn release(&self, revision: Revision, slot: Option<usize>) {
+        if let Some(slot) = slot {
+            self.slots[slot].store(0, SeqCst);
+            return;
+        }
+        let mut more = self.more();
+        if let Some(count) = more.get_mut(&revision) {
+            *count -= 1;
+            if *count == 0 {
+                more.remove(&revision);
+            }
+        }
+        self.count.store(more.len() as u64, SeqCst);
     }
 
     /// The oldest revision that is pinned. Raise the floor before.
@@ -66,18 +87,7 @@ impl Pins {
 
 impl Drop for Pin<'_> {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot {
-            self.pins.slots[slot].store(0, SeqCst);
-            return;
-        }
-        let mut more = self.pins.more();
-        if let Some(count) = more.get_mut(&self.revision) {
-            *count -= 1;
-            if *count == 0 {
-                more.remove(&self.revision);
-            }
-        }
-        self.pins.count.store(more.len() as u64, SeqCst);
+        self.pins.release(self.revision, self.slot);
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::entry::{Entry, Found};
 use super::pins::Pin;
 use super::{Mvcc, Writer};
-use crate::store::{Error, KeyRange, KeyValue, ListOptions, Page, Result, Revision};
+use crate::store::{Error, Event, KeyRange, KeyValue, ListOptions, Page, Result, Revision};
 
 impl Mvcc {
     /// Reads a key.
@@ -134,6 +134,38 @@ impl Mvcc {
             Some(past) => past.value(revision, index),
             None => Err(Error::Corrupt { what: format!("no value of revision {revision}").into() }),
         }
+    }
+
+    /// What a revision, which is pinned, did, from the log or the past; there without previous values.
+    pub(super) fn events(&self, revision: Revision) -> Result<Arc<[Event]>> {
+        let warm = self.log().events(revision).cloned();
+        match (warm, &self.past) {
+            (Some(events), _) => Ok(events),
+            (None, Some(past)) => Ok(past.events(revision)?.into()),
+            (None, None) => Ok(Arc::default()),
+        }
+    }
+
+    /// The next keys of a range that are there at a revision, which is pinned: at most so many.
+    pub(super) fn keys_from(&self, start: &Bytes, at: Revision, limit: usize) -> Result<Vec<KeyValue>> {
+        let range = KeyRange { start: start.clone(), end: None };
+        let mut keys = Vec::new();
+        let mut missing = Vec::new();
+        self.index.scan(&range, |entry| {
+            match entry.at(at) {
+                Found::Absent => {}
+                Found::Value(kv) => keys.push(kv),
+                Found::Past(kv, index) => {
+                    missing.push((keys.len(), index));
+                    keys.push(kv);
+                }
+            }
+            if keys.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        for (item, index) in missing {
+            keys[item].value = self.past_value(keys[item].mod_revision, index)?;
+        }
+        Ok(keys)
     }
 
     /// What a key held before a revision, where that is still known.

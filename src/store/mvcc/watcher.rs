@@ -199,20 +199,16 @@ impl Watcher {
         if self.mvcc.floor() > revision {
             return Ok(None);
         }
-        let warm = self.mvcc.log().events(revision).cloned();
-        let events = match (warm, &self.mvcc.past) {
-            (Some(events), _) => events,
-            (None, None) => Arc::default(),
-            (None, Some(past)) => {
-                let mut events = past.events(revision)?;
-                if self.previous {
-                    for event in events.iter_mut().filter(|event| self.group.range.contains(&event.kv.key)) {
-                        event.previous = self.mvcc.before(&event.kv.key, revision)?;
-                    }
-                }
-                events.into()
+        let mut events = self.mvcc.events(revision)?;
+        if self.previous && self.mvcc.past.is_some() {
+            let mut owned = events.to_vec();
+            let range = &self.group.range;
+            let bare = |event: &&mut Event| event.previous.is_none() && range.contains(&event.kv.key);
+            for event in owned.iter_mut().filter(bare) {
+                event.previous = self.mvcc.before(&event.kv.key, revision)?;
             }
-        };
+            events = owned.into();
+        }
         drop(pin);
         Ok(Some(events))
     }
