@@ -36,4 +36,8 @@ mod server_service;
 mod server_write;
 mod sim_runtime;
 mod store;
+#[cfg(feature = "etcd")]
+mod store_etcd;
+#[cfg(feature = "etcd")]
+mod store_etcd_cluster;
 mod support;

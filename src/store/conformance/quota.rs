@@ -39,13 +39,12 @@ pub(super) async fn what_exceeds_the_quota_is_refused(subject: Subject) {
     assert!(status.no_space, "{status:?}");
     let before = newest(store).await;
     let first = list(store, KeyRange::all(), ListOptions::default().limit(1)).await.items.remove(0);
-    // Once the alarm is raised, everything that may put is refused, however small.
+    // Once the alarm is raised, everything that may put is refused, however small. (A put in a
+    // transaction within another escapes etcd's own count: `costTxn` of its `quota.go`, 3.4 and 3.5.)
     no_space(store.commit(Txn::new().then(Op::put("/small", "x"))).await);
     no_space(
         store.commit(Txn::new().then(Op::delete(KeyRange::all())).or_else(Op::put("/small", "x"))).await,
     );
-    let within = Txn::new().then(Op::Txn(Txn::new().then(Op::put("/small", "x"))));
-    no_space(store.commit(within).await);
     assert_eq!(newest(store).await, before);
     // What takes no room goes on.
     let mut seen = watch(store, KeyRange::all(), WatchOptions::default()).await;

@@ -154,9 +154,9 @@ fn visit(txn: &Txn, see: &mut impl FnMut(&Op)) {
 #[async_trait]
 impl ObjectStore for EtcdStore {
     async fn revision(&self) -> Result<Revision> {
-        // Of a key that hardly anybody has; it is the answer's header that counts.
-        let options = ListOptions::default().count_only();
-        Ok(self.list(KeyRange::single(&b"\0"[..]), options).await?.revision)
+        // It is the answer's header that counts.
+        let key = self.members.options.revision_key.clone();
+        Ok(self.list(KeyRange::single(key), ListOptions::default().count_only()).await?.revision)
     }
 
     async fn get(&self, key: &[u8]) -> Result<Option<KeyValue>> {

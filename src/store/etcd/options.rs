@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use etcd_client::{Certificate, ConnectOptions, Identity, TlsOptions};
 
 use crate::env::Env;
@@ -32,6 +33,9 @@ pub struct EtcdOptions {
     /// How many bytes of undelivered events a watch holds, about; 8 MiB by default. One that exceeds
     /// it is cancelled at the server and taken up again from where it stands once it has been read.
     pub watch_buffer_bytes: usize,
+    /// The key that is read where only the newest revision is wanted: one that the user may read. A
+    /// zero byte by default, which few keep anything at.
+    pub revision_key: Bytes,
 }
 
 /// TLS towards a cluster. What is given is in PEM.
@@ -53,6 +57,7 @@ impl Default for EtcdOptions {
             keep_alive_interval: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(5),
             watch_buffer_bytes: 8 << 20,
+            revision_key: Bytes::from_static(b"\0"),
         }
     }
 }
@@ -67,6 +72,7 @@ impl fmt::Debug for EtcdOptions {
             .field("keep_alive_interval", &self.keep_alive_interval)
             .field("keep_alive_timeout", &self.keep_alive_timeout)
             .field("watch_buffer_bytes", &self.watch_buffer_bytes)
+            .field("revision_key", &self.revision_key)
             .finish_non_exhaustive()
     }
 }
@@ -104,6 +110,13 @@ impl EtcdOptions {
     #[must_use]
     pub fn watch_buffer_bytes(mut self, bytes: usize) -> Self {
         self.watch_buffer_bytes = bytes;
+        self
+    }
+
+    /// With another key to learn the newest revision by.
+    #[must_use]
+    pub fn revision_key(mut self, key: impl Into<Bytes>) -> Self {
+        self.revision_key = key.into();
         self
     }
 

@@ -30,7 +30,8 @@ impl EtcdStore {
     /// The floor: 1 where nothing has been compacted.
     async fn floor(&self) -> Result<Revision> {
         let first = Revision(1);
-        match self.list(KeyRange::single(&b"\0"[..]), ListOptions::default().at(first).count_only()).await {
+        let range = KeyRange::single(self.members.options.revision_key.clone());
+        match self.list(range, ListOptions::default().at(first).count_only()).await {
             Ok(_) => Ok(first),
             Err(Error::Compacted { oldest }) => Ok(oldest),
             Err(error) => Err(error),

@@ -1,6 +1,8 @@
 //! What several subjects need: a server, a port for it, and a way to say that a test cannot run here.
 #![allow(dead_code, reason = "not every subject needs all of it")]
 
+#[cfg(feature = "etcd")]
+pub(crate) mod etcd;
 pub(crate) mod kubectl;
 
 use std::sync::Arc;
