@@ -6,10 +6,10 @@ use super::machine::Machine;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Rest {
-    /// Covered by a sync, with a later sync of something else after it.
+    /// Covered by a sync that is superseded (see [`super::SimDisk::supersede`]).
     Superseded,
-    /// Covered by the newest sync, or kept by chance in a crash since: the newest batch, which
-    /// nothing written later vouches for.
+    /// Covered by a sync that is not superseded, or kept by chance in a crash since: the newest
+    /// batch, for which nothing vouches that was written later.
     Newest,
     /// Within a file and never written: preallocated, or a hole.
     Free,
@@ -43,7 +43,7 @@ impl Machine {
                 }
                 Rest::Superseded | Rest::Newest => {
                     let covered = inode.coverage.ranges().filter(|(range, sync)| {
-                        (*sync >= self.newest_sync) == (rest == Rest::Newest) && range.start < length
+                        (*sync > self.superseded) == (rest == Rest::Newest) && range.start < length
                     });
                     let covered = covered.map(|(range, _)| range.start..range.end.min(length));
                     ranges.extend(covered.map(|range| (name.clone(), range)));

@@ -32,8 +32,10 @@ pub(super) struct Machine {
     boundaries: u64,
     faults: BTreeMap<u64, Fault>,
     capacity: Option<u64>,
-    /// The number of the newest sync that covered anything.
-    pub(super) newest_sync: u64,
+    /// How many syncs have covered anything; each has the number that it made.
+    syncs: u64,
+    /// The syncs up to this one are superseded.
+    pub(super) superseded: u64,
     trace: VecDeque<Traced>,
 }
 
@@ -102,21 +104,9 @@ impl Machine {
             boundaries: 0,
             faults: BTreeMap::new(),
             capacity: None,
-            newest_sync: 0,
+            syncs: 0,
+            superseded: 0,
             trace: VecDeque::new(),
-        }
-    }
-
-    pub(super) fn fork(&self, chance: Stream) -> Self {
-        Self {
-            chance,
-            inodes: self.inodes.clone(),
-            names: self.names.clone(),
-            durable_names: self.durable_names.clone(),
-            pending_names: self.pending_names.clone(),
-            trace: self.trace.clone(),
-            faults: BTreeMap::new(),
-            ..*self
         }
     }
 
@@ -144,6 +134,14 @@ impl Machine {
         self.faults.clear();
     }
 
+    pub(super) fn syncs(&self) -> u64 {
+        self.syncs
+    }
+
+    pub(super) fn supersede(&mut self, syncs: u64) {
+        self.superseded = self.superseded.max(syncs);
+    }
+
     pub(super) fn set_capacity(&mut self, bytes: Option<u64>) {
         self.capacity = bytes;
     }
@@ -165,16 +163,13 @@ impl Machine {
         self.names = self.durable_names.clone();
         let named: BTreeSet<_> = self.names.values().copied().collect();
         self.inodes.retain(|inode, _| named.contains(inode));
-        let kept = self.newest_sync + 1;
-        let mut any = false;
+        // What is kept by chance came with the newest sync, or rather might have.
+        let kept = self.syncs.max(1);
         for inode in self.inodes.values_mut() {
-            any |= inode.settle(loss, &self.chance, kept);
+            inode.settle(loss, &self.chance, kept);
             inode.cached = inode.durable.clone();
             // Reservations are as durable as the length that goes with them.
             inode.reserved = inode.reserved.min(inode.durable.len());
-        }
-        if any {
-            self.newest_sync = kept;
         }
     }
 
@@ -392,10 +387,10 @@ impl Machine {
             Some(Fault::Fail(_)) if coin(&self.chance) => Loss::Everything,
             Some(Fault::Fail(_)) => Loss::Sectors,
         };
-        let sync = self.newest_sync + 1;
+        let sync = self.syncs + 1;
         let chance = self.chance.clone();
         if self.inode(inode).settle(loss, &chance, sync) {
-            self.newest_sync = sync;
+            self.syncs = sync;
         }
         answer(fault)
     }

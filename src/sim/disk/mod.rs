@@ -62,13 +62,6 @@ impl SimDisk {
         Self(Arc::new(Mutex::new(Machine::new(random.stream("disk")))))
     }
 
-    /// Another disk that is now just like this one, crashed or not, and goes its own ways by chances
-    /// of its own. Faults that are still to come are not copied, and open files stay with this one.
-    #[must_use]
-    pub fn fork(&self, random: &Random) -> Self {
-        Self(Arc::new(Mutex::new(self.machine().fork(random.stream("disk")))))
-    }
-
     /// How many I/O boundaries there have been, since the disk was made.
     #[must_use]
     pub fn boundaries(&self) -> u64 {
@@ -111,6 +104,18 @@ impl SimDisk {
     /// useless; locks are gone.
     pub fn restart(&self, loss: Loss) {
         self.machine().restart(loss);
+    }
+
+    /// How many syncs have made anything durable.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.machine().syncs()
+    }
+
+    /// Says that something newer has been made durable since so many syncs, so that what they covered
+    /// is [`Rest::Superseded`] from now on.
+    pub fn supersede(&self, syncs: u64) {
+        self.machine().supersede(syncs);
     }
 
     /// Flips one bit of what is at rest in a file, as if it had never been cached. None where there
