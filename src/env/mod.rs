@@ -10,11 +10,13 @@ mod clock;
 mod io;
 mod random;
 mod tasks;
+mod worker;
 
 pub use clock::{Clock, Elapsed};
 pub use io::{BoxIo, Io};
 pub use random::{Random, Stream};
 pub use tasks::{Task, Tasks};
+pub use worker::Worker;
 
 /// A map whose iteration order follows from what was done to it, never from a random hasher.
 #[allow(clippy::disallowed_types, reason = "the hasher is fixed, so the order is a function of history")]

@@ -1,9 +1,7 @@
 //! A real directory under the store.
 //!
 //! Files are read and written at offsets, so that a reader never moves a writer, and made durable
-//! with `fdatasync`. Room is made by writing zeroes, not by reserving it: blocks that are only
-//! reserved turn into written ones in the file system's journal at the first sync that touches
-//! them, and that costs every put of a single writer a second write.
+//! with `fdatasync`. Room is reserved where the system can do that, and written as zeroes elsewhere.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -150,7 +148,29 @@ impl DiskFile for OpenFile {
         self.file.set_len(length)
     }
 
+    #[cfg(target_os = "linux")]
     fn preallocate(&self, length: u64) -> io::Result<()> {
+        let reserved = rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, length);
+        match reserved {
+            // Some file systems cannot.
+            Err(rustix::io::Errno::OPNOTSUPP) => self.fill(length),
+            reserved => Ok(reserved?),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn preallocate(&self, length: u64) -> io::Result<()> {
+        self.fill(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+impl OpenFile {
+    /// Lengthens the file with zeroes that are written.
+    fn fill(&self, length: u64) -> io::Result<()> {
         let zeroes = vec![0; 1 << 20];
         let mut at = self.len()?;
         while at < length {
@@ -159,9 +179,5 @@ impl DiskFile for OpenFile {
             at += piece;
         }
         Ok(())
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
     }
 }

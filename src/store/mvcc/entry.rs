@@ -101,6 +101,12 @@ impl Entry {
         self.seen(revision, Version::is_live).unwrap_or(false)
     }
 
+    /// Which revision wrote what the key holds at `revision`.
+    #[cfg_attr(not(feature = "disk"), allow(dead_code, reason = "for the store on disk"))]
+    pub(super) fn written_at(&self, revision: Revision) -> Option<Revision> {
+        self.seen(revision, |version| version.is_live().then_some(version.mod_revision)).flatten()
+    }
+
     /// The version that `revision` sees.
     fn seen<T>(&self, revision: Revision, look: impl FnOnce(&Version) -> T) -> Option<T> {
         let newest = self.newest.load();

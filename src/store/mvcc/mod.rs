@@ -27,6 +27,7 @@
 
 mod entry;
 pub(in crate::store) mod expiry;
+mod floor;
 mod groups;
 mod index;
 mod leases;
