@@ -244,6 +244,18 @@ impl Object {
         out.freeze()
     }
 
+    /// Gives back the memory of views that nobody holds any more, down to the last: a view that is
+    /// dropped frees all that it points to, and its own few hundred bytes when it is swept.
+    pub(crate) fn sweep(&self) {
+        if let Some(views) = self.0.views.get() {
+            let mut tree = views.tree.lock().unwrap_or_else(PoisonError::into_inner);
+            if tree.strong_count() == 0 {
+                *tree = Weak::new();
+            }
+            views.typed.lock().unwrap_or_else(PoisonError::into_inner).retain(|slot| slot.strong_count() > 0);
+        }
+    }
+
     fn views(&self) -> &Views {
         self.0.views.get_or_init(Box::default)
     }
@@ -357,6 +369,10 @@ mod tests {
         let weak = Arc::downgrade(&first);
         drop(first);
         assert!(weak.upgrade().is_none());
+        let held = object.tree();
+        object.sweep();
+        assert!(object.views().typed.lock().unwrap().is_empty(), "nothing holds its room");
+        assert!(Arc::ptr_eq(&held, &object.tree()), "what is held is still shared");
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::store::{Committed, KeyRange, ListOptions, MemoryStore, Page, Txn, Wat
 /// A store whose watches can be cut, which fails when told to, and counts what it is asked.
 pub(super) struct Shaky {
     inner: MemoryStore,
-    cut: Notify,
-    failures: AtomicUsize,
+    pub(super) cut: Notify,
+    pub(super) failures: AtomicUsize,
     /// So many commits happen, and their answers are lost.
     pub(super) lost: AtomicUsize,
     /// Whether progress is never told.

@@ -153,9 +153,10 @@ impl Cached {
                 At::Exact(revision) => revision,
                 At::Newest | At::AtLeast(_) => state.shelf.revision(),
             };
-            (at >= state.shelf.floor()).then(|| state.shelf.select(filter.clone(), at, after))
+            (at >= state.shelf.floor()).then(|| state.shelf.select(filter.clone(), at))
         };
-        if let Some(mut selection) = selection {
+        if let Some(selection) = selection {
+            let mut selection = selection.behind(after);
             let mut items = Vec::new();
             while selection.take(&mut items, limit, SLICE) && items.len() < limit {
                 tokio::task::yield_now().await;

@@ -1,10 +1,13 @@
 //! The cache against a model: the list of everything that happened, looked through anew for each
 //! watcher and each list. Random programs with several selectors, a history that is too short for
-//! some of them, and reads at past revisions.
+//! some of them, and reads at past revisions; above a store that fails, cuts watches and loses answers.
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use futures_util::{FutureExt, StreamExt};
 use proptest::prelude::*;
 
+use super::failing::Shaky;
 use super::query::Filter;
 use super::tests::{labelled, on, pod, pods, tell};
 use super::*;
@@ -24,6 +27,14 @@ enum Step {
     List(usize, u64, Option<usize>),
     /// Lets the feeder run.
     Yield,
+    /// Lets so much time pass.
+    Sleep(u64),
+    /// The store's watches break.
+    Cut,
+    /// The store refuses so many lists and watches.
+    Fail(usize),
+    /// The answer to the next commit is lost.
+    Lose,
 }
 
 const NODES: [&str; 3] = ["", "n1", "n2"];
@@ -38,6 +49,16 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..FILTERS, 0..8u64, prop::option::of(0..4usize))
             .prop_map(|(filter, ago, limit)| Step::List(filter, ago, limit)),
         2 => Just(Step::Yield),
+    ]
+}
+
+fn trouble() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        16 => step(),
+        1 => (1..500u64).prop_map(Step::Sleep),
+        1 => Just(Step::Cut),
+        1 => (1..3usize).prop_map(Step::Fail),
+        2 => Just(Step::Lose),
     ]
 }
 
@@ -138,11 +159,28 @@ async fn take(
     }
 }
 
+/// Commits, and finds out what became of it where the answer was lost.
+async fn commit(cached: &Cached, change: Change, troubled: bool) -> Revision {
+    let before = cached.store().revision().await.unwrap();
+    match cached.commit(vec![change]).await {
+        Ok(Outcome::Committed(revision)) => revision,
+        Err(Error::Unavailable { .. }) if troubled => {
+            let after = cached.store().revision().await.unwrap();
+            assert_eq!(after, before.next(), "nobody else writes");
+            after
+        }
+        other => panic!("nobody else writes: {other:?}"),
+    }
+}
+
 async fn run(steps: Vec<Step>) {
     let row = pods();
-    let store = Arc::new(MemoryStore::new());
+    let store = Shaky::new(MemoryStore::new());
     let options = CachedOptions::default().history_bytes(3000);
-    let cached = Cached::with_options(store, &Env::simulated(1), options);
+    let env = Env::simulated(1);
+    let cached = Cached::with_options(Arc::new(store.clone()), &env, options);
+    // Whether the store has failed at all: otherwise nothing may.
+    let mut troubled = false;
     let mut history: Vec<Happened> = Vec::new();
     let mut watches: Vec<Watched> = Vec::new();
     let key = |number: usize| (if number.is_multiple_of(2) { "a" } else { "b" }, format!("p{}", number / 2));
@@ -157,9 +195,7 @@ async fn run(steps: Vec<Step>) {
                     Some(before) => Change::Update { object: object.clone(), from: before.revision() },
                     None => Change::Create(object.clone()),
                 };
-                let Outcome::Committed(revision) = cached.commit(vec![change]).await.unwrap() else {
-                    panic!("nobody else writes")
-                };
+                let revision = commit(&cached, change, troubled).await;
                 history.push(Happened { revision: revision.0, before, after: Some(object.at(revision)) });
             }
             Step::Delete(number) => {
@@ -167,9 +203,7 @@ async fn run(steps: Vec<Step>) {
                 let held = cached.get(&row, &ObjectKey::new(namespace, name)).await.unwrap();
                 if let Some(object) = held {
                     let change = Change::Delete { object: object.clone(), from: object.revision() };
-                    let Outcome::Committed(revision) = cached.commit(vec![change]).await.unwrap() else {
-                        panic!("nobody else writes")
-                    };
+                    let revision = commit(&cached, change, troubled).await;
                     history.push(Happened { revision: revision.0, before: Some(object), after: None });
                 }
             }
@@ -196,6 +230,7 @@ async fn run(steps: Vec<Step>) {
                         watches.push(Watched { watch, filter: selected, initial: Vec::new(), told: from });
                     }
                     Err(Error::Compacted { oldest }) => assert!(oldest.0 > from + 1),
+                    Err(Error::Unavailable { .. }) if troubled => {}
                     Err(other) => panic!("{other}"),
                 }
             }
@@ -220,7 +255,10 @@ async fn run(steps: Vec<Step>) {
                     after: None,
                 };
                 let expected = state(&history, &selected, at);
-                let mut page = cached.list(&row, &query).await.unwrap();
+                let mut page = match cached.list(&row, &query).await {
+                    Err(Error::Unavailable { .. }) if troubled => continue,
+                    listed => listed.unwrap(),
+                };
                 assert_eq!(page.revision.0, at);
                 let mut seen = page.items.clone();
                 assert!(limit.is_none_or(|limit| limit == 0 || seen.len() <= limit));
@@ -230,16 +268,37 @@ async fn run(steps: Vec<Step>) {
                     assert!(page.remaining.is_some() || number > 1);
                     let after = seen.last().map(|object| object.key().clone());
                     let query = ListQuery { at: At::Exact(page.revision), after, ..query.clone() };
-                    page = cached.list(&row, &query).await.unwrap();
+                    page = loop {
+                        match cached.list(&row, &query).await {
+                            Err(Error::Unavailable { .. }) if troubled => {}
+                            listed => break listed.unwrap(),
+                        }
+                    };
                     seen.extend(page.items.clone());
                 }
                 assert_eq!((page.remaining, seen), (Some(0), expected));
             }
             Step::Yield => tokio::task::yield_now().await,
+            Step::Sleep(millis) => env.clock.sleep(Duration::from_millis(millis)).await,
+            Step::Cut => {
+                store.cut.notify_one();
+                troubled = true;
+            }
+            Step::Fail(count) => {
+                store.failures.store(count, Relaxed);
+                troubled = true;
+            }
+            Step::Lose => {
+                store.lost.store(1, Relaxed);
+                troubled = true;
+            }
         }
     }
     let newest = Revision(history.last().map_or(1, |happened| happened.revision));
-    cached.wait(&row, newest).await.unwrap();
+    // In the end it gets there, whatever was in between.
+    while let Err(error) = cached.wait(&row, newest).await {
+        assert!(troubled && matches!(error, Error::Unavailable { .. }), "{error}");
+    }
     for mut watched in watches {
         while take(&mut watched, &history, &cached, &row).await == Some(true) {}
     }
@@ -250,8 +309,17 @@ proptest! {
 
     #[test]
     fn every_program_is_answered_as_by_the_model(steps in prop::collection::vec(step(), 1..80)) {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(run(steps));
+        block_on(run(steps));
     }
+
+    #[test]
+    fn every_program_is_answered_so_above_a_store_that_fails(steps in prop::collection::vec(trouble(), 1..120)) {
+        block_on(run(steps));
+    }
+}
+
+fn block_on(run: impl Future<Output = ()>) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(run);
 }

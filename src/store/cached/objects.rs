@@ -47,6 +47,8 @@ pub(super) struct Selection {
     filter: Filter,
     /// A superset of what is selected, as it is now.
     now: Sorted,
+    /// What has changed since the revision, newest first, and what it was before each change.
+    later: Vec<(Object, Option<Object>)>,
     /// What of it was otherwise at the revision, and how.
     undone: BTreeMap<StoreOrder, Option<Object>>,
     /// Only this namespace of it, where not all.
@@ -107,15 +109,8 @@ impl Objects {
         }
     }
 
-    /// What a filter selects, as of `revision`; `undone` is what the objects that have changed since
-    /// were then.
-    pub(super) fn select(
-        &self,
-        row: &Resource,
-        filter: Filter,
-        revision: Revision,
-        undone: BTreeMap<StoreOrder, Option<Object>>,
-    ) -> Selection {
+    /// What a filter selects, as it is now.
+    pub(super) fn select(&self, row: &Resource, filter: Filter, revision: Revision) -> Selection {
         let term = Term::of(&filter, row);
         let unlabelled = filter.labels.requirements.is_empty();
         let (now, namespace, everything) = match &term {
@@ -136,7 +131,8 @@ impl Objects {
                 (now, None, everything)
             }
         };
-        Selection { revision, filter, now, undone, namespace, everything, place: Place::default() }
+        let (later, undone) = (Vec::new(), BTreeMap::new());
+        Selection { revision, filter, now, later, undone, namespace, everything, place: Place::default() }
     }
 }
 
@@ -166,17 +162,24 @@ impl Held {
 }
 
 impl Selection {
-    /// The same, from behind a key on.
+    /// Takes note of what has changed since its revision, newest first. Called under the lock, so that
+    /// it sorts nothing yet.
+    pub(super) fn undo(&mut self, later: impl Iterator<Item = (Object, Option<Object>)>) {
+        self.later.extend(later);
+    }
+
+    /// Ready to be read, from behind a key on. Called behind the lock.
     pub(super) fn behind(mut self, after: Option<&ObjectKey>) -> Self {
-        let namespace = self.namespace.as_deref();
         // Where the namespace begins: no name is before the empty one.
-        let first = namespace.map(|namespace| ObjectKey::new(namespace, ""));
+        let first = self.namespace.as_deref().map(|namespace| ObjectKey::new(namespace, ""));
         let begin =
             first.map_or(Place::default(), |first| self.now.place(|held| order(held, &first).is_lt()));
         self.place = after.map_or(begin, |after| begin.max(self.now.behind(after)));
-        if let Some(after) = after {
-            self.undone = self.undone.split_off(&StoreOrder(after.clone()));
-            self.undone.remove(&StoreOrder(after.clone()));
+        for (subject, before) in std::mem::take(&mut self.later) {
+            let key = subject.key();
+            if self.in_scope(key) && after.is_none_or(|after| order(key, after).is_gt()) {
+                self.undone.insert(StoreOrder(key.clone()), before);
+            }
         }
         self
     }
@@ -243,7 +246,7 @@ impl Selection {
             };
             let now = self.now.rank(end) - self.now.rank(self.place);
             let was = self.undone.values().flatten().filter(|then| self.filter.matches(then)).count();
-            let is = self.undone.keys().filter(|key| self.in_scope(&key.0) && self.now.get(&key.0).is_some());
+            let is = self.undone.keys().filter(|key| self.now.get(&key.0).is_some());
             Some(now + was - is.count())
         } else {
             None

@@ -25,6 +25,7 @@ use super::CachedOptions;
 use super::handover::Handover;
 use super::objects::Objects;
 use super::shelf::Shelf;
+use super::sorted::{Place, Sorted};
 use crate::api::{Object, ObjectKey, Resource};
 use crate::env::{Clock, Env};
 use crate::store::{
@@ -44,6 +45,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 ///
 /// Source: `storageWatchListPageSize` of kube-apiserver's `storage/cacher/cacher.go` (1.36).
 const PAGE: usize = 10_000;
+/// Objects that are swept before the feeder looks for something better to do.
+const SWEEP: usize = 1_000;
 
 pub(super) struct Row {
     pub(super) resource: Arc<Resource>,
@@ -272,7 +275,7 @@ impl Row {
             cleared
         };
         self.handover.clear();
-        self.tell(cleared.woken);
+        self.tell(cleared.woken());
         Ok(())
     }
 
@@ -311,6 +314,7 @@ impl Row {
         let mut batches =
             self.store.watch(self.range.clone(), WatchOptions::from(next)).await.map_err(ended)?;
         let mut bookmark = clock.instant() + self.options.bookmark_interval;
+        let mut sweep = None;
         // The request for progress that is under way, and what it is for; what was asked for last, and
         // when to ask again.
         let mut asking: Option<(Revision, Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>)> = None;
@@ -343,6 +347,10 @@ impl Row {
                     continue;
                 }
                 () = clock.sleep_until(bookmark) => None,
+                () = tokio::task::yield_now(), if sweep.is_some() => {
+                    sweep = sweep.and_then(|(objects, place)| sweep_some(objects, place));
+                    continue;
+                }
             };
             match batch {
                 Some(Some(Ok(batch))) => {
@@ -358,6 +366,7 @@ impl Row {
                 }
                 None => {
                     bookmark = clock.instant() + self.options.bookmark_interval;
+                    sweep = Some((self.read().shelf.objects().all().clone(), Place::default()));
                     self.bookmark().await.map_err(Ended::Broken)?;
                 }
             }
@@ -456,6 +465,15 @@ impl Row {
             page_size = (page_size * 2).min(PAGE);
         }
     }
+}
+
+/// Gives back what views that nobody holds any more take up; answers where to go on.
+fn sweep_some(objects: Sorted, mut place: Place) -> Option<(Sorted, Place)> {
+    for _ in 0..SWEEP {
+        objects.at(place)?.sweep();
+        place = objects.next(place);
+    }
+    Some((objects, place))
 }
 
 /// The first key behind this one.

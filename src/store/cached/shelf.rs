@@ -5,11 +5,11 @@
 //! posting list. What is trimmed from the history raises the floor for new watches; a watcher that
 //! is under way is only `Expired` when its own list has lost an event that it had not seen.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 
-use super::objects::{Objects, Selection, StoreOrder};
+use super::objects::{Objects, Selection};
 use super::posting::Postings;
 use super::query::{Filter, ObjectEvent};
 use crate::api::{Object, ObjectKey, Resource, Revision};
@@ -43,12 +43,19 @@ pub(super) struct Record {
     gone: OnceLock<Object>,
 }
 
-/// What a shelf held before it was filled anew: much, so it is dropped behind the lock.
+/// What a shelf held before it was filled anew: much, so it is dropped behind the lock, and those who
+/// waited are woken there.
 pub(super) struct Cleared {
-    pub(super) woken: Vec<Waker>,
     _objects: Objects,
     _events: VecDeque<Record>,
-    _postings: Postings,
+    postings: Postings,
+}
+
+impl Cleared {
+    /// Everybody who waited: they have missed something.
+    pub(super) fn woken(&self) -> Vec<Waker> {
+        self.postings.take_all()
+    }
 }
 
 impl Record {
@@ -66,12 +73,12 @@ impl Record {
         }
     }
 
-    fn key(&self) -> Option<&ObjectKey> {
-        self.after.as_ref().or(self.before.as_ref()).map(Object::key)
+    fn subject(&self) -> Option<&Object> {
+        self.after.as_ref().or(self.before.as_ref())
     }
 
     fn bytes(&self) -> usize {
-        self.after.as_ref().or(self.before.as_ref()).map_or(0, |object| object.body().len()) + EVENT_BYTES
+        self.subject().map_or(0, |object| object.body().len()) + EVENT_BYTES
     }
 }
 
@@ -115,19 +122,16 @@ impl Shelf {
     }
 
     /// Starts again from a list. What happened before it is unknown, so nobody can go on from there.
-    /// Answers whom to wake.
     pub(super) fn fill(&mut self, objects: Objects, revision: Revision) -> Cleared {
-        let woken = self.postings.take_all();
         self.filling += 1;
         self.first += self.events.len() as u64;
         self.bytes = 0;
         self.revision = revision;
         self.floor = revision;
         Cleared {
-            woken,
             _objects: std::mem::replace(&mut self.objects, objects),
             _events: std::mem::take(&mut self.events),
-            _postings: std::mem::replace(&mut self.postings, Postings::new(&self.row)),
+            postings: std::mem::replace(&mut self.postings, Postings::new(&self.row)),
         }
     }
 
@@ -190,13 +194,11 @@ impl Shelf {
     }
 
     /// What is selected, as of `at`, which is not below the floor.
-    pub(super) fn select(&self, filter: Filter, at: Revision, after: Option<&ObjectKey>) -> Selection {
+    pub(super) fn select(&self, filter: Filter, at: Revision) -> Selection {
+        let mut selection = self.objects.select(&self.row, filter, at.min(self.revision));
         // What later events changed is read from what they found.
-        let mut undone = BTreeMap::new();
-        for record in self.events.iter().rev().take_while(|record| record.revision > at) {
-            let Some(key) = record.key() else { continue };
-            undone.insert(StoreOrder(key.clone()), record.before.clone());
-        }
-        self.objects.select(&self.row, filter, at.min(self.revision), undone).behind(after)
+        let later = self.events.iter().rev().take_while(|record| record.revision > at);
+        selection.undo(later.filter_map(|record| Some((record.subject()?.clone(), record.before.clone()))));
+        selection
     }
 }

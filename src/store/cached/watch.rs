@@ -65,7 +65,7 @@ impl ObjectWatch {
         let (reached, mut initial) = (shelf.revision(), None);
         let (next, after) = match query.from {
             _ if query.initial => {
-                initial = Some(Box::new(shelf.select(filter.clone(), reached, None)));
+                initial = Some(shelf.select(filter.clone(), reached));
                 (shelf.end(), reached)
             }
             Some(from) if from < shelf.floor() => {
@@ -89,7 +89,7 @@ impl ObjectWatch {
             told,
             bookmarks: query.bookmarks,
             called,
-            initial,
+            initial: initial.map(|initial| Box::new(initial.behind(None))),
             taken: VecDeque::new(),
             ended: false,
         })
