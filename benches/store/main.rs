@@ -12,10 +12,12 @@ mod load;
 mod memory;
 mod message;
 mod peer;
+mod size;
 mod table;
 
 /// The sections: what they are called, and what prints them.
-const SECTIONS: &[(&str, fn())] = &[("memory", memory::print), ("cached", cached::print)];
+const SECTIONS: &[(&str, fn())] =
+    &[("memory", memory::print), ("cached", cached::print), ("size", size::print)];
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();

@@ -253,7 +253,7 @@ impl Selection {
         };
         let more = match remaining {
             Some(remaining) => remaining > 0,
-            None => self.next(&mut usize::MAX.clone()).is_some(),
+            None => self.next(&mut { usize::MAX }).is_some(),
         };
         ObjectPage { revision, items, more, remaining: if more { remaining } else { Some(0) } }
     }

@@ -12,7 +12,6 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::task::Waker;
 use std::time::Duration;
@@ -56,8 +55,8 @@ pub(super) struct Row {
     state: RwLock<RowState>,
     /// Something about the state has changed.
     changed: Notify,
-    /// The newest revision that somebody waits for.
-    wanted: AtomicU64,
+    /// What is waited for. Locked only by who holds the state's lock, or no other.
+    wanted: Mutex<Wanted>,
     /// Somebody waits for a newer one.
     ask: Notify,
     /// Watchers that want to be called for bookmarks, in the order in which they were made. Locked only
@@ -75,6 +74,45 @@ pub(super) struct RowState {
     pub(super) bookmarks: u32,
     /// They shall be called once the shelf has reached this revision.
     bookmark_at: Option<Revision>,
+}
+
+/// The newest revision that somebody waits for, and how many wait.
+#[derive(Default)]
+struct Wanted {
+    waiters: usize,
+    revision: Revision,
+}
+
+/// Somebody who waits, for as long as this lives.
+struct Waiter<'a>(&'a Row);
+
+impl<'a> Waiter<'a> {
+    fn new(row: &'a Row, revision: Revision) -> Self {
+        let mut wanted = row.wanted();
+        wanted.waiters += 1;
+        if wanted.revision < revision {
+            wanted.revision = revision;
+            row.ask.notify_one();
+        }
+        Self(row)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let mut wanted = self.0.wanted();
+        wanted.waiters -= 1;
+        if wanted.waiters == 0 {
+            *wanted = Wanted::default();
+        }
+    }
+}
+
+/// A request for progress that is under way, or about to be.
+struct Asking<'a> {
+    wanted: Revision,
+    begun: bool,
+    answer: Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +162,7 @@ impl Row {
                 bookmark_at: None,
             }),
             changed: Notify::new(),
-            wanted: AtomicU64::new(0),
+            wanted: Mutex::default(),
             ask: Notify::new(),
             bookmarkers: Mutex::default(),
             handover: Arc::default(),
@@ -152,7 +190,7 @@ impl Row {
     /// Costs nothing where it has. Otherwise the store's next event brings it there, or the feeder asks
     /// for progress.
     pub(super) async fn reach(&self, revision: Revision) -> Result<()> {
-        let mut known_failures = None;
+        let (mut known_failures, mut waiter) = (None, None);
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -168,16 +206,20 @@ impl Row {
                     }
                 }
             }
-            self.want(revision);
+            waiter.get_or_insert_with(|| Waiter::new(self, revision));
             changed.await;
         }
     }
 
-    /// Lets the feeder ask for progress where nothing else brings it to this revision.
-    fn want(&self, revision: Revision) {
-        if self.wanted.fetch_max(revision.0, Ordering::Relaxed) < revision.0 {
-            self.ask.notify_one();
-        }
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest revision for which somebody waits, or a bookmark, and at which the shelf is not.
+    fn missing(&self) -> Option<Revision> {
+        let state = self.read();
+        let wanted = self.wanted().revision.max(state.bookmark_at.unwrap_or_default());
+        (wanted > state.shelf.revision()).then_some(wanted)
     }
 
     /// The store failed the feeder: whoever waits is told.
@@ -317,24 +359,29 @@ impl Row {
         let mut sweep = None;
         // The request for progress that is under way, and what it is for; what was asked for last, and
         // when to ask again.
-        let mut asking: Option<(Revision, Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>)> = None;
+        let mut asking: Option<Asking<'_>> = None;
         let (mut asked, mut again) = (Revision::NONE, clock.instant());
         loop {
-            let wanted = Revision(self.wanted.load(Ordering::Relaxed));
-            let waiting = wanted > self.read().shelf.revision();
-            if waiting && wanted > asked && asking.is_none() {
-                asking = Some((wanted, self.store.request_progress(self.range.clone())));
+            let missing = self.missing();
+            // Where the store had news, they may have been what was waited for.
+            asking = asking.filter(|asking| asking.begun);
+            if let Some(wanted) = missing.filter(|wanted| *wanted > asked && asking.is_none()) {
+                let answer = self.store.request_progress(self.range.clone());
+                asking = Some(Asking { wanted, begun: false, answer });
             }
             let answered = async {
                 match &mut asking {
-                    Some((_, answer)) => answer.await,
+                    Some(Asking { begun, answer, .. }) => {
+                        *begun = true;
+                        answer.await
+                    }
                     None => std::future::pending().await,
                 }
             };
             let batch = crate::select! {
                 batch = batches.next() => Some(batch),
                 answer = answered => {
-                    asked = asking.take().map_or(asked, |(revision, _)| revision);
+                    asked = asking.take().map_or(asked, |asking| asking.wanted);
                     again = clock.instant() + ASK_AGAIN;
                     if let Err(error) = answer {
                         self.failed(&error);
@@ -342,7 +389,7 @@ impl Row {
                     continue;
                 }
                 () = self.ask.notified() => continue,
-                () = clock.sleep_until(again), if waiting && wanted <= asked => {
+                () = clock.sleep_until(again), if missing.is_some_and(|wanted| wanted <= asked) => {
                     asked = Revision::NONE;
                     continue;
                 }
@@ -412,7 +459,6 @@ impl Row {
             self.call_bookmarkers(&mut state)
         };
         self.tell(woken);
-        self.want(newest);
         Ok(())
     }
 

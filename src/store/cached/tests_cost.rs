@@ -96,9 +96,8 @@ async fn many_who_wait_for_a_quiet_resource_share_one_request_for_progress() {
     let before = shaky.progress.load(Relaxed);
     world.names(ListQuery::default()).await;
     world.create(pod("a", "x")).await;
-    tokio::task::yield_now().await;
-    world.names(ListQuery::default()).await;
-    assert_eq!(shaky.progress.load(Relaxed), before, "the cache was there already");
+    assert_eq!(world.names(ListQuery::default()).await, ["a/x"]);
+    assert_eq!(shaky.progress.load(Relaxed), before, "the event itself brought it there");
     assert_eq!((shaky.lists.load(Relaxed), shaky.watches.load(Relaxed)), (1, 1));
 }
 
@@ -123,6 +122,20 @@ async fn progress_that_is_not_told_is_asked_for_again() {
     let query = ListQuery::default();
     let (listed, (), ()) = tokio::join!(world.cached.list(&world.row, &query), heard, time);
     assert_eq!(listed.unwrap().revision, Revision(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_for_progress_once_nobody_waits_for_it() {
+    let (shaky, world) = shaky_world();
+    world.names(ListQuery::default()).await;
+    assert!(world.cached.wait(&world.row, Revision(1_000)).now_or_never().is_none());
+    let given_up = std::time::Duration::from_secs(1);
+    let clock = Env::simulated(1).clock;
+    assert!(clock.timeout(given_up, world.cached.wait(&world.row, Revision(1_000))).await.is_err());
+    let asked = shaky.progress.load(Relaxed);
+    assert!((5..=12).contains(&asked), "{asked}: ten times a second");
+    clock.sleep(std::time::Duration::from_secs(60)).await;
+    assert!(shaky.progress.load(Relaxed) <= asked + 1);
 }
 
 #[tokio::test(start_paused = true)]
