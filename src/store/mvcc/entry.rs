@@ -73,12 +73,7 @@ impl Entry {
 
     /// The newest value, published or not; only under the writers' lock.
     pub(super) fn live(&self) -> Option<KeyValue> {
-        let newest = self.newest.load();
-        match newest.read(&self.key) {
-            Found::Value(kv) => Some(kv),
-            // The newest value is kept by all means.
-            Found::Absent | Found::Past(..) => None,
-        }
+        self.newest.load().live(&self.key)
     }
 
     /// Whether the newest version, published or not, is one that is there.
@@ -196,6 +191,15 @@ impl Version {
         !matches!(self.value, Held::Deleted)
     }
 
+    /// What a key of this version, which is the newest, holds.
+    pub(super) fn live(&self, key: &Bytes) -> Option<KeyValue> {
+        match self.read(key) {
+            Found::Value(kv) => Some(kv),
+            // The newest value is kept by all means.
+            Found::Absent | Found::Past(..) => None,
+        }
+    }
+
     /// What a key of this version holds.
     pub(super) fn read(&self, key: &Bytes) -> Found {
         let value = match &self.value {
@@ -249,6 +253,34 @@ impl Drop for Version {
         while let Some(version) = older.and_then(Arc::into_inner) {
             older = version.older.swap(None);
         }
+    }
+}
+
+/// A key of a store's own, which holds on to nothing larger that it came in. A short one stands beside
+/// its count of references, so that finding it and handing it out touch the same memory.
+pub(super) fn own_key(key: &[u8]) -> Bytes {
+    fn short<const N: usize>(key: &[u8]) -> Bytes {
+        let mut bytes = [0; N];
+        bytes[..key.len()].copy_from_slice(key);
+        Bytes::from_owner(Short { bytes, length: key.len() as u8 })
+    }
+    match key.len() {
+        0..=23 => short::<23>(key),
+        24..=47 => short::<47>(key),
+        48..=79 => short::<79>(key),
+        80..=127 => short::<127>(key),
+        _ => Bytes::copy_from_slice(key),
+    }
+}
+
+struct Short<const N: usize> {
+    bytes: [u8; N],
+    length: u8,
+}
+
+impl<const N: usize> AsRef<[u8]> for Short<N> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
     }
 }
 
@@ -313,6 +345,14 @@ mod tests {
             for at in floor..=10 {
                 assert_eq!(seen(&whole, at), seen(&cut, at), "floor {floor}, read at {at}");
             }
+        }
+    }
+
+    #[test]
+    fn a_key_of_any_length_is_its_own() {
+        for length in 0..300 {
+            let key: Vec<u8> = (0..length).map(|byte| byte as u8).collect();
+            assert_eq!(own_key(&key), key);
         }
     }
 

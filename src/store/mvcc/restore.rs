@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::entry::{Entry, Version};
+use super::entry::{Entry, Version, own_key};
 use super::log::{Batch, ENTRY_BYTES, cost};
 use super::{Mvcc, MvccOptions};
 use crate::store::{Event, EventKind, KeyValue, Revision};
@@ -114,7 +112,7 @@ impl Restore {
             (entry.key.clone(), version, previous)
         });
         let (key, version, previous) = found.unwrap_or_else(|| {
-            let key = Bytes::copy_from_slice(&kv.key);
+            let key = own_key(&kv.key);
             let version = Arc::new(Version::restored(kv, live, *index, None, keep));
             self.mvcc.index.insert(Entry::new(key.clone(), version.clone()));
             (key, version, None)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::entry::{Entry, Version};
+use super::entry::{Entry, Version, own_key};
 use super::groups::Groups;
 use super::leases::LeaseTable;
 use super::log::{Batch, ENTRY_BYTES, Few, cost};
@@ -52,7 +52,9 @@ struct Pending {
 #[derive(Debug)]
 struct Making {
     at: Revision,
-    events: Vec<Event>,
+    /// The first event; nearly every revision has one.
+    first: Option<Event>,
+    more: Vec<Event>,
     versions: Few<Version>,
     deleted: Vec<Bytes>,
 }
@@ -280,7 +282,7 @@ impl Mvcc {
                 self.run(writer, plan, &mut making)
             }
         };
-        if making.events.is_empty() {
+        if making.is_empty() {
             return Ok((committed, None));
         }
         stamp(&mut committed, at);
@@ -293,18 +295,15 @@ impl Mvcc {
                 self.put(writer, key, value, lease, previous, making)
             }
             Step::Delete { range, previous } => {
-                let from = making.events.len();
+                let from = making.len();
                 self.delete(writer, &range, making);
-                let deleted = &making.events[from..];
-                let held = deleted.iter().filter_map(|event| event.previous.clone());
-                OpResult::Deleted {
-                    count: deleted.len(),
-                    previous: if previous { held.collect() } else { Vec::new() },
-                }
+                let held = making.from(from).filter_map(|event| event.previous.clone());
+                let previous = if previous { held.collect() } else { Vec::new() };
+                OpResult::Deleted { count: making.len() - from, previous }
             }
             Step::Range(range, options) => {
                 let mut page = self.page_newest(&range, options);
-                page.revision = if making.events.is_empty() { writer.assigned } else { making.at };
+                page.revision = if making.is_empty() { writer.assigned } else { making.at };
                 OpResult::Range(page)
             }
             Step::Ready(result) => result,
@@ -323,38 +322,32 @@ impl Mvcc {
         previous: bool,
         making: &mut Making,
     ) -> OpResult {
-        let index = making.events.len() as u32;
+        let index = making.len() as u32;
         let keep = self.past.is_none();
-        let written = self.index.with(&key, |entry| {
-            let before = entry.newest();
-            let held = entry.live();
-            let value = value.clone().or_else(|| Some(held.as_ref()?.value.clone())).unwrap_or_default();
-            let lease = lease.or_else(|| Some(held.as_ref()?.lease)).unwrap_or_default();
-            let version = Version::put(&entry.key, Some(before), making.at, index, lease, &value, keep);
-            let version = Arc::new(version);
-            entry.push(version.clone());
-            (entry.key.clone(), version, value, held)
-        });
-        let (key, version, value, held) = written.unwrap_or_else(|| {
-            // A copy, for what was given may be a part of something larger.
-            let key = Bytes::copy_from_slice(&key);
-            let (value, lease) = (value.unwrap_or_default(), lease.unwrap_or_default());
-            let version = Arc::new(Version::put(&key, None, making.at, index, lease, &value, keep));
-            self.index.insert(Entry::new(key.clone(), version.clone()));
-            (key, version, value, None)
-        });
+        let entry = self.index.with(&key, Arc::clone);
+        let before = entry.as_ref().map(|entry| entry.newest());
+        let held = entry.as_ref().zip(before.as_ref()).and_then(|(entry, before)| before.live(&entry.key));
+        let value = value.or_else(|| Some(held.as_ref()?.value.clone())).unwrap_or_default();
+        let lease = lease.or_else(|| Some(held.as_ref()?.lease)).unwrap_or_default();
+        let stored = entry.as_ref().map_or_else(|| own_key(&key), |entry| entry.key.clone());
+        let version = Version::put(&stored, before, making.at, index, lease, &value, keep);
+        let version = Arc::new(version);
+        match &entry {
+            Some(entry) => entry.push(version.clone()),
+            None => self.index.insert(Entry::new(stored.clone(), version.clone())),
+        }
         writer.used_bytes += u64::from(version.size) + ENTRY_BYTES;
-        writer.leases.attach(&key, held.as_ref().map_or(0, |held| held.lease), version.lease);
-        let answer = held.clone().filter(|_| previous);
+        writer.leases.attach(&stored, held.as_ref().map_or(0, |held| held.lease), version.lease);
+        let answer = if previous { held.clone() } else { None };
         let kv = KeyValue {
-            key,
+            key: stored,
             value,
             create_revision: version.create_revision,
             mod_revision: making.at,
             version: version.version,
             lease: version.lease,
         };
-        making.events.push(Event { kind: EventKind::Put, kv, previous: held });
+        making.push(Event { kind: EventKind::Put, kv, previous: held });
         making.versions.push(version);
         OpResult::Put(answer)
     }
@@ -362,7 +355,7 @@ impl Mvcc {
     /// Deletes what a range holds; what that was is in the events.
     fn delete(&self, writer: &mut Writer, range: &KeyRange, making: &mut Making) {
         for held in self.live_range(range) {
-            let index = making.events.len() as u32;
+            let index = making.len() as u32;
             let version = self.index.with(&held.key, |entry| {
                 let version = Arc::new(Version::deleted(&entry.key, entry.newest(), making.at, index));
                 entry.push(version.clone());
@@ -381,20 +374,20 @@ impl Mvcc {
                 version: 0,
                 lease: 0,
             };
-            making.events.push(Event { kind: EventKind::Delete, kv, previous: Some(held) });
+            making.push(Event { kind: EventKind::Delete, kv, previous: Some(held) });
         }
     }
 
     /// The record of what has been made.
     fn made(&self, writer: &mut Writer, making: Making, change: Change) -> Pending {
-        if !making.events.is_empty() {
+        if !making.is_empty() {
             writer.assigned = making.at;
         }
         writer.staged += 1;
         let record = Record {
             sequence: writer.staged,
             revision: writer.assigned,
-            events: one_or_all(making.events),
+            events: one_or_all(making.first, making.more),
             change,
         };
         Pending { record, versions: making.versions, deleted: making.deleted }
@@ -522,7 +515,28 @@ impl Mvcc {
 
 impl Making {
     fn new(at: Revision) -> Self {
-        Self { at, events: Vec::new(), versions: Few::None, deleted: Vec::new() }
+        Self { at, first: None, more: Vec::new(), versions: Few::None, deleted: Vec::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
+    }
+
+    fn push(&mut self, event: Event) {
+        if self.first.is_none() {
+            self.first = Some(event);
+        } else {
+            self.more.push(event);
+        }
+    }
+
+    /// The events from a place on.
+    fn from(&self, place: usize) -> impl Iterator<Item = &Event> {
+        self.first.iter().chain(&self.more).skip(place)
     }
 }
 
@@ -539,10 +553,10 @@ fn one_put(txn: Txn) -> Result<(Bytes, Option<Bytes>, Option<i64>, bool), Txn> {
     }
 }
 
-fn one_or_all(mut events: Vec<Event>) -> Arc<[Event]> {
-    match events.pop() {
-        Some(event) if events.is_empty() => Arc::new([event]),
-        last => events.into_iter().chain(last).collect(),
+fn one_or_all(first: Option<Event>, more: Vec<Event>) -> Arc<[Event]> {
+    match first {
+        Some(event) if more.is_empty() => Arc::new([event]),
+        first => first.into_iter().chain(more).collect(),
     }
 }
 
