@@ -210,17 +210,24 @@ pub trait ObjectStore: Send + Sync + 'static {
 }
 
 /// What every store can do besides: sugar over [`ObjectStore`].
-#[async_trait]
 pub trait ObjectStoreExt: ObjectStore {
     /// Writes a key, whatever it held.
-    async fn put(&self, key: impl Into<Bytes> + Send, value: impl Into<Bytes> + Send) -> Result<Revision> {
-        Ok(self.commit(Txn::new().then(Op::put(key, value))).await?.revision)
+    fn put(
+        &self,
+        key: impl Into<Bytes> + Send,
+        value: impl Into<Bytes> + Send,
+    ) -> impl Future<Output = Result<Revision>> + Send {
+        let committed = self.commit(Txn::new().then(Op::put(key, value)));
+        async move { Ok(committed.await?.revision) }
     }
 
     /// Deletes a key; answers whether it was there.
-    async fn delete(&self, key: impl Into<Bytes> + Send) -> Result<bool> {
-        let committed = self.commit(Txn::new().then(Op::delete(KeyRange::single(key)))).await?;
-        Ok(committed.results.iter().any(|result| matches!(result, OpResult::Deleted { count: 1.., .. })))
+    fn delete(&self, key: impl Into<Bytes> + Send) -> impl Future<Output = Result<bool>> + Send {
+        let committed = self.commit(Txn::new().then(Op::delete(KeyRange::single(key))));
+        async move {
+            let results = committed.await?.results;
+            Ok(results.iter().any(|result| matches!(result, OpResult::Deleted { count: 1.., .. })))
+        }
     }
 }
 

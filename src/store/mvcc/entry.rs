@@ -7,10 +7,10 @@
 //! 8 it is absent. Once the floor has reached 5, nobody sees what 3 made: `5` is cut there. A
 //! deletion with nothing before it is dropped with the next version that is cut, or with the key.
 //!
-//! Readers walk the list without a lock while a writer extends and cuts it. What they may see of it
+//! Readers take the newest version without a lock while a writer puts another in front of it. What they may see of it
 //! depends on the published revision alone: a version that is newer is passed over.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
@@ -36,7 +36,9 @@ pub(super) struct Version {
     /// Length of key and value.
     pub(super) size: u32,
     value: Held,
-    older: ArcSwapOption<Version>,
+    /// Locked to follow it and to cut it, for as long as it takes to copy a pointer; a read of the
+    /// newest version never does.
+    older: Mutex<Option<Arc<Version>>>,
 }
 
 /// A value.
@@ -108,12 +110,12 @@ impl Entry {
         if newest.mod_revision <= revision {
             return Some(look(&newest));
         }
-        let mut older = newest.older.load_full();
+        let mut older = newest.older();
         while let Some(version) = older {
             if version.mod_revision <= revision {
                 return Some(look(&version));
             }
-            older = version.older.load_full();
+            older = version.older();
         }
         None
     }
@@ -143,7 +145,7 @@ impl Version {
             } else {
                 Held::Passing(ArcSwapOption::from_pointee(value.clone()))
             },
-            older: ArcSwapOption::new(before),
+            older: Mutex::new(before),
         }
     }
 
@@ -157,7 +159,7 @@ impl Version {
             index,
             size: size(key.len()),
             value: Held::Deleted,
-            older: ArcSwapOption::new(Some(before)),
+            older: Mutex::new(Some(before)),
         }
     }
 
@@ -183,7 +185,7 @@ impl Version {
             index,
             size: size(kv.key.len() + kv.value.len()),
             value,
-            older: ArcSwapOption::new(before),
+            older: Mutex::new(before),
         }
     }
 
@@ -221,7 +223,7 @@ impl Version {
 
     /// Lets the value before this one go to the past.
     pub(super) fn pass_older(&self) {
-        if let Some(older) = &*self.older.load()
+        if let Some(older) = self.older()
             && let Held::Passing(value) = &older.value
         {
             value.store(None);
@@ -231,27 +233,34 @@ impl Version {
     /// What this version and those before it take up, with so much for each.
     pub(super) fn chain_size(&self, each: u64) -> u64 {
         let mut size = u64::from(self.size) + each;
-        let mut older = self.older.load_full();
+        let mut older = self.older();
         while let Some(version) = older {
             size += u64::from(version.size) + each;
-            older = version.older.load_full();
+            older = version.older();
         }
         size
     }
 
     /// Cuts off what stands before this version.
     pub(super) fn cut(&self) -> Option<Arc<Self>> {
-        // Most versions that are cut were the first.
-        if self.older.load().is_none() { None } else { self.older.swap(None) }
+        self.older.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn older(&self) -> Option<Arc<Self>> {
+        self.older.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn take_older(&mut self) -> Option<Arc<Self>> {
+        self.older.get_mut().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 /// A list as long as a key was written often must not be dropped by recursion.
 impl Drop for Version {
     fn drop(&mut self) {
-        let mut older = self.older.swap(None);
-        while let Some(version) = older.and_then(Arc::into_inner) {
-            older = version.older.swap(None);
+        let mut older = self.take_older();
+        while let Some(mut version) = older.and_then(Arc::into_inner) {
+            older = version.take_older();
         }
     }
 }

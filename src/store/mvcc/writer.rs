@@ -52,9 +52,7 @@ struct Pending {
 #[derive(Debug)]
 struct Making {
     at: Revision,
-    /// The first event; nearly every revision has one.
-    first: Option<Event>,
-    more: Vec<Event>,
+    events: Pile<Event>,
     versions: Few<Version>,
     deleted: Vec<Bytes>,
 }
@@ -63,9 +61,32 @@ struct Making {
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     wakers: Vec<Waker>,
-    batches: Vec<Batch>,
-    versions: Vec<Arc<Version>>,
+    batches: Pile<Batch>,
+    versions: Pile<Arc<Version>>,
     passed: Vec<Arc<[Event]>>,
+}
+
+/// Nearly always no more than one.
+#[derive(Debug)]
+struct Pile<T> {
+    first: Option<T>,
+    more: Vec<T>,
+}
+
+impl<T> Default for Pile<T> {
+    fn default() -> Self {
+        Self { first: None, more: Vec::new() }
+    }
+}
+
+impl<T> Pile<T> {
+    fn push(&mut self, item: T) {
+        if self.first.is_none() {
+            self.first = Some(item);
+        } else {
+            self.more.push(item);
+        }
+    }
 }
 
 impl Effects {
@@ -347,7 +368,7 @@ impl Mvcc {
             version: version.version,
             lease: version.lease,
         };
-        making.push(Event { kind: EventKind::Put, kv, previous: held });
+        making.events.push(Event { kind: EventKind::Put, kv, previous: held });
         making.versions.push(version);
         OpResult::Put(answer)
     }
@@ -374,7 +395,7 @@ impl Mvcc {
                 version: 0,
                 lease: 0,
             };
-            making.push(Event { kind: EventKind::Delete, kv, previous: Some(held) });
+            making.events.push(Event { kind: EventKind::Delete, kv, previous: Some(held) });
         }
     }
 
@@ -387,7 +408,7 @@ impl Mvcc {
         let record = Record {
             sequence: writer.staged,
             revision: writer.assigned,
-            events: one_or_all(making.first, making.more),
+            events: one_or_all(making.events),
             change,
         };
         Pending { record, versions: making.versions, deleted: making.deleted }
@@ -434,8 +455,7 @@ impl Mvcc {
         }
         let mut raised = self.floor();
         if let Some(HistoryLimit::Compact(limit)) = self.history
-            // Some at once is cheaper than each on its own.
-            && log.kept_bytes > limit + limit / 32
+            && log.kept_bytes > limit
         {
             let mut left = log.kept_bytes;
             while left > limit && raised < revision {
@@ -515,28 +535,20 @@ impl Mvcc {
 
 impl Making {
     fn new(at: Revision) -> Self {
-        Self { at, first: None, more: Vec::new(), versions: Few::None, deleted: Vec::new() }
+        Self { at, events: Pile::default(), versions: Few::None, deleted: Vec::new() }
     }
 
     fn is_empty(&self) -> bool {
-        self.first.is_none()
+        self.events.first.is_none()
     }
 
     fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.more.len()
-    }
-
-    fn push(&mut self, event: Event) {
-        if self.first.is_none() {
-            self.first = Some(event);
-        } else {
-            self.more.push(event);
-        }
+        usize::from(!self.is_empty()) + self.events.more.len()
     }
 
     /// The events from a place on.
     fn from(&self, place: usize) -> impl Iterator<Item = &Event> {
-        self.first.iter().chain(&self.more).skip(place)
+        self.events.first.iter().chain(&self.events.more).skip(place)
     }
 }
 
@@ -553,10 +565,10 @@ fn one_put(txn: Txn) -> Result<(Bytes, Option<Bytes>, Option<i64>, bool), Txn> {
     }
 }
 
-fn one_or_all(first: Option<Event>, more: Vec<Event>) -> Arc<[Event]> {
-    match first {
-        Some(event) if more.is_empty() => Arc::new([event]),
-        first => first.into_iter().chain(more).collect(),
+fn one_or_all(events: Pile<Event>) -> Arc<[Event]> {
+    match events.first {
+        Some(event) if events.more.is_empty() => Arc::new([event]),
+        first => first.into_iter().chain(events.more).collect(),
     }
 }
 
