@@ -16,6 +16,7 @@ pub mod etcd;
 pub mod lease;
 pub mod maintenance;
 pub mod memory;
+#[cfg_attr(not(feature = "disk"), allow(dead_code, reason = "the store on disk stands on it too"))]
 mod mvcc;
 mod range;
 pub mod snapshot;

@@ -191,14 +191,6 @@ impl Groups {
         }
     }
 
-    /// All groups, in the order in which they were made.
-    pub(super) fn all(&self) -> Vec<Arc<Group>> {
-        let prefixes = self.prefixes.values().flat_map(HashMap::values);
-        let mut all: Vec<_> = self.single.values().chain(prefixes).chain(&self.other).cloned().collect();
-        all.sort_unstable_by_key(|group| group.id);
-        all
-    }
-
     fn add(&mut self, range: KeyRange, since: Revision) -> Arc<Group> {
         let id = self.id();
         let group = Arc::new(Group { id, range: range.clone(), since, posted: Mutex::default() });

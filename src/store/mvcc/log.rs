@@ -73,6 +73,9 @@ impl<T> Few<T> {
     }
 }
 
+/// Events that have gone to the past, and who was told of them.
+type Cooled<'a> = (Arc<[Event]>, &'a [Arc<Group>]);
+
 impl Log {
     /// A log whose oldest revision is `first`, which did nothing.
     pub(super) fn new(first: Revision) -> Self {
@@ -139,7 +142,7 @@ impl Log {
     }
 
     /// Lets the events of the oldest warm batch go to the past; answers them and who was told.
-    pub(super) fn cool(&mut self) -> Option<(Arc<[Event]>, &[Arc<Group>])> {
+    pub(super) fn cool(&mut self) -> Option<Cooled<'_>> {
         let index = usize::try_from(self.warm.0 - self.first.0).ok()?;
         let batch = self.batches.get_mut(index)?;
         self.warm = self.warm.next();

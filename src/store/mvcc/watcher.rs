@@ -98,22 +98,6 @@ impl Mvcc {
             waker.wake();
         }
     }
-
-    /// Asks all watchers to say how far they are.
-    pub(in crate::store) fn request_progress_of_all(&self) {
-        let mut wakers = Vec::new();
-        {
-            let writer = self.writer();
-            for group in writer.groups.all() {
-                let mut posted = group.posted();
-                posted.progress = self.published();
-                posted.wake(&mut wakers);
-            }
-        }
-        for waker in wakers {
-            waker.wake();
-        }
-    }
 }
 
 impl Watcher {
