@@ -13,6 +13,8 @@ pub mod disk;
 mod error;
 #[cfg(feature = "etcd")]
 pub mod etcd;
+#[cfg(feature = "etcd-server")]
+pub mod etcd_server;
 pub mod lease;
 pub mod maintenance;
 pub mod memory;
