@@ -81,6 +81,7 @@ pub(super) fn status(error: &Error) -> Status {
             tracing::error!(%why, "the store has stopped");
             STOPPED
         }
+        Error::Refused { why } => return Status::invalid_argument(format!("etcdserver: {why}")),
         // Trying again may help, which is what this code says.
         Error::Unavailable { .. } => return Status::unavailable(format!("etcdserver: {error}")),
     };
