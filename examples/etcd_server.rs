@@ -12,6 +12,7 @@ use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use windlass::env::Env;
+use windlass::store::HistoryFull;
 use windlass::store::etcd_server::{EtcdServer, EtcdServerOptions};
 
 /// A store behind etcd's gRPC API.
@@ -35,7 +36,9 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let env = Env::system();
     let mut terminate = signal(SignalKind::terminate())?;
     let listener = TcpListener::bind(arguments.listen).await?;
-    let server = EtcdServer::start(&env, arguments.store.open(), listener, EtcdServerOptions::default())?;
+    // As etcd does: history is its clients' to compact.
+    let store = arguments.store.open(HistoryFull::NoSpace);
+    let server = EtcdServer::start(&env, store, listener, EtcdServerOptions::default())?;
     println!("serving etcd's API on {}", server.address());
     windlass::select! {
         _ = terminate.recv() => {}

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use windlass::api::quantity::Quantity;
-use windlass::store::{MemoryOptions, MemoryStore, ObjectStore};
+use windlass::store::{HistoryFull, MemoryOptions, MemoryStore, ObjectStore};
 
 /// A store, as the command line names it.
 #[derive(Clone, Debug)]
@@ -30,12 +30,16 @@ impl FromStr for StoreArg {
 }
 
 impl StoreArg {
-    /// Opens the store.
-    pub(crate) fn open(&self) -> Arc<dyn ObjectStore> {
+    /// Opens the store. `full` is what a store in memory does when its history is as long as it may
+    /// be: compact it, or wait until somebody does.
+    pub(crate) fn open(&self, full: HistoryFull) -> Arc<dyn ObjectStore> {
+        let mut options = MemoryOptions::default().history_full(full);
         match self {
-            Self::Memory { history_bytes: None } => Arc::new(MemoryStore::new()),
-            Self::Memory { history_bytes: Some(bytes) } => {
-                Arc::new(MemoryStore::with_options(MemoryOptions::default().history_bytes(*bytes)))
+            Self::Memory { history_bytes } => {
+                if let Some(bytes) = history_bytes {
+                    options = options.history_bytes(*bytes);
+                }
+                Arc::new(MemoryStore::with_options(options))
             }
         }
     }

@@ -36,6 +36,8 @@ mod server_service;
 mod server_write;
 mod sim_runtime;
 mod store;
+#[cfg(feature = "etcd-server")]
+mod store_facade;
 #[cfg(feature = "etcd")]
 mod store_etcd;
 #[cfg(feature = "etcd")]

@@ -23,7 +23,9 @@ use windlass::store::etcd_server::proto::{
     compare::TargetUnion, request_op, response_op, watch_request::RequestUnion,
 };
 use windlass::store::etcd_server::{EtcdServer, EtcdServerOptions};
-use windlass::store::{MemoryStore, ObjectStore, ObjectStoreExt, Op, Revision, Txn};
+use windlass::store::{
+    HistoryFull, MemoryOptions, MemoryStore, ObjectStore, ObjectStoreExt, Op, Revision, Txn,
+};
 
 use super::support::skip;
 
@@ -43,8 +45,11 @@ async fn serve() -> Served {
 }
 
 async fn serve_with(options: EtcdServerOptions) -> Served {
-    let env = Env::system();
-    let store = Arc::new(MemoryStore::new());
+    serve_store(MemoryStore::new(), options).await
+}
+
+async fn serve_store(store: MemoryStore, options: EtcdServerOptions) -> Served {
+    let (env, store) = (Env::system(), Arc::new(store));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let server = EtcdServer::start(&env, store.clone(), listener, options).expect("a server");
     let channel = Endpoint::from_shared(format!("http://{}", server.address()))
@@ -632,6 +637,94 @@ async fn a_member_says_who_it_is() {
 }
 
 #[tokio::test]
+async fn leases_are_kept_alive_listed_and_revoked() {
+    let served = serve().await;
+    let grant = |id, ttl| {
+        served.call::<_, proto::LeaseGrantResponse>(
+            "/etcdserverpb.Lease/LeaseGrant",
+            proto::LeaseGrantRequest { id, ttl },
+        )
+    };
+    let granted = grant(7, 100).await.unwrap();
+    assert_eq!((granted.id, granted.ttl, revision(granted.header.as_ref())), (7, 100, 1));
+    assert!(grant(0, 100).await.unwrap().id > 0);
+    let twice = grant(7, 100).await.expect_err("refused");
+    assert_eq!(
+        (twice.code(), twice.message()),
+        (Code::FailedPrecondition, "etcdserver: lease already exists")
+    );
+    let long = grant(8, 9_000_000_001).await.expect_err("refused");
+    assert_eq!((long.code(), long.message()), (Code::OutOfRange, "etcdserver: too large lease TTL"));
+    let put = PutRequest { key: copied("/leased"), value: copied("x"), lease: 7, ..PutRequest::default() };
+    let _: PutResponse = served.call("/etcdserverpb.KV/Put", put).await.unwrap();
+    let left = |id| {
+        served.call::<_, proto::LeaseTimeToLiveResponse>(
+            "/etcdserverpb.Lease/LeaseTimeToLive",
+            proto::LeaseTimeToLiveRequest { id, keys: true },
+        )
+    };
+    let status = left(7).await.unwrap();
+    assert_eq!((status.granted_ttl, &status.keys[..]), (100, &[copied("/leased")][..]));
+    assert!((90..=100).contains(&status.ttl), "{}", status.ttl);
+    let mut alive = served.stream("/etcdserverpb.Lease/LeaseKeepAlive").await;
+    for (id, ttl) in [(7, 100), (99, 0), (7, 100)] {
+        alive.requests.send(proto::LeaseKeepAliveRequest { id }).unwrap();
+        let answer: proto::LeaseKeepAliveResponse = alive.answer().await;
+        assert_eq!((answer.id, answer.ttl, revision(answer.header.as_ref())), (id, ttl, 2));
+    }
+    let all: proto::LeaseLeasesResponse = served.call("/etcdserverpb.Lease/LeaseLeases", ()).await.unwrap();
+    assert_eq!(all.leases.len(), 2);
+    let revoke = || {
+        served.call::<_, proto::LeaseRevokeResponse>(
+            "/etcdserverpb.Lease/LeaseRevoke",
+            proto::LeaseRevokeRequest { id: 7 },
+        )
+    };
+    assert_eq!(revision(revoke().await.unwrap().header.as_ref()), 3);
+    assert_eq!(revoke().await.expect_err("gone").message(), "etcdserver: requested lease not found");
+    assert_eq!(left(7).await.unwrap().ttl, -1);
+    assert_eq!(served.range(get("/leased", "")).await.unwrap().count, 0);
+    served.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_full_says_so_until_it_is_compacted() {
+    let options = MemoryOptions::default().history_bytes(64 * 1024).history_full(HistoryFull::NoSpace);
+    let served = serve_store(MemoryStore::with_options(options), EtcdServerOptions::default()).await;
+    let put = || {
+        let request = PutRequest { key: copied("/a"), value: vec![0; 4096].into(), ..PutRequest::default() };
+        served.call::<_, PutResponse>("/etcdserverpb.KV/Put", request)
+    };
+    let mut newest = 0;
+    let refused = loop {
+        match put().await {
+            Ok(answer) => newest = revision(answer.header.as_ref()),
+            Err(status) => break status,
+        }
+        assert!(newest < 100, "a history of 64 KiB never fills");
+    };
+    let words = "etcdserver: mvcc: database space exceeded";
+    assert_eq!((refused.code(), refused.message()), (Code::ResourceExhausted, words));
+    assert_eq!(served.range(get("/a", "")).await.unwrap().count, 1);
+    let alarm = |action: proto::AlarmAction, alarm: proto::AlarmType, member_id| {
+        let request = proto::AlarmRequest { action: action.into(), member_id, alarm: alarm.into() };
+        served.call::<_, proto::AlarmResponse>("/etcdserverpb.Maintenance/Alarm", request)
+    };
+    let raised = alarm(proto::AlarmAction::Get, proto::AlarmType::None, 0).await.unwrap().alarms;
+    assert!(raised.iter().all(|alarm| alarm.alarm() == proto::AlarmType::NoSpace));
+    let compact = proto::CompactionRequest { revision: newest, physical: true };
+    let _: proto::CompactionResponse = served.call("/etcdserverpb.KV/Compact", compact).await.unwrap();
+    for each in raised {
+        let gone = alarm(proto::AlarmAction::Deactivate, each.alarm(), each.member_id).await.unwrap();
+        assert_eq!(gone.alarms, [each]);
+    }
+    put().await.expect("there is room again");
+    let left = alarm(proto::AlarmAction::Get, proto::AlarmType::None, 0).await.unwrap();
+    assert!(left.alarms.is_empty());
+    served.shutdown().await;
+}
+
+#[tokio::test]
 async fn what_is_not_grpc_is_refused() {
     let served = serve().await;
     let mut socket = tokio::net::TcpStream::connect(served.server.address()).await.unwrap();
@@ -640,9 +733,6 @@ async fn what_is_not_grpc_is_refused() {
     let read = tokio::io::AsyncReadExt::read_to_end(&mut socket, &mut answer);
     // The connection ends: nothing but HTTP/2 is spoken here.
     let _ = Clock::system().timeout(PATIENCE, read).await.expect("an end");
-    // A compressed message, to a server that has offered no compression.
-    let mut grpc = tonic::client::Grpc::new(served.channel.clone()).max_encoding_message_size(64 << 20);
-    grpc.ready().await.unwrap();
     served.put("/still", "here").await;
     served.shutdown().await;
 }
@@ -791,5 +881,53 @@ async fn etcdctl_asks_how_it_is() {
     assert!(refused.contains("root user does not exist"), "{refused}");
     let refused = etcdctl.fails(&["member", "add", "second", "--peer-urls=http://127.0.0.1:1"]).await;
     assert!(refused.contains("not enough started members"), "{refused}");
+    served.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcdctl_leases_locks_and_elects() {
+    let served = serve().await;
+    let Some(etcdctl) = Etcdctl::find("etcdctl_leases_locks_and_elects", &served) else { return };
+    let granted = etcdctl.run(&["lease", "grant", "100"]).await;
+    let id = granted.split(' ').nth(1).expect("a number").to_owned();
+    etcdctl.run(&["put", "/leased", "x", "--lease", &id]).await;
+    let alive = etcdctl.run(&["lease", "keep-alive", "--once", &id]).await;
+    assert!(alive.contains("keepalived with TTL(100)"), "{alive}");
+    let left = etcdctl.run(&["lease", "timetolive", "--keys", &id]).await;
+    assert!(left.contains("granted with TTL(100s)") && left.contains("/leased"), "{left}");
+    assert!(etcdctl.run(&["lease", "list"]).await.contains(&id));
+    etcdctl.run(&["lease", "revoke", &id]).await;
+    assert_eq!(etcdctl.run(&["get", "/leased"]).await, "");
+    assert!(etcdctl.run(&["lease", "timetolive", &id]).await.contains("already expired"));
+    assert!(etcdctl.run(&["lock", "mutex", "echo", "held"]).await.contains("held"));
+    let mut elected = etcdctl.command(&["elect", "chair", "first"]).spawn().unwrap();
+    let mut lines =
+        tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(elected.stdout.take().unwrap()));
+    for expected in ["chair/", "first"] {
+        let line = Clock::system().timeout(PATIENCE, lines.next_line()).await.expect("a line");
+        assert!(line.unwrap().unwrap().starts_with(expected));
+    }
+    elected.kill().await.unwrap();
+    served.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcdctl_saves_a_snapshot_that_a_store_is_made_of() {
+    let served = serve().await;
+    let Some(etcdctl) = Etcdctl::find("etcdctl_saves_a_snapshot", &served) else { return };
+    for number in 0..1000 {
+        served.store.put(format!("/{number}"), vec![number as u8; 700]).await.unwrap();
+    }
+    etcdctl.run(&["defrag"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("saved");
+    let saved = etcdctl.run(&["snapshot", "save", file.to_str().unwrap()]).await;
+    assert!(saved.contains("Snapshot saved at"), "{saved}");
+    let bytes = bytes::Bytes::from(std::fs::read(&file).unwrap());
+    assert_eq!(bytes.len() % 512, 32, "whole pages and a checksum");
+    let pieces = futures_util::stream::iter([Ok(bytes)]);
+    let restored = MemoryStore::restore(MemoryOptions::default(), Box::pin(pieces)).await.unwrap();
+    assert_eq!(restored.revision().await.unwrap(), Revision(1001));
+    assert_eq!(restored.get(b"/999").await.unwrap().unwrap().value.len(), 700);
     served.shutdown().await;
 }
