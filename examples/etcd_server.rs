@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let listener = TcpListener::bind(arguments.listen).await?;
     // As etcd does: history is its clients' to compact.
-    let store = arguments.store.open(HistoryFull::NoSpace);
+    let store = arguments.store.open(HistoryFull::NoSpace)?;
     let server = EtcdServer::start(&env, store, listener, EtcdServerOptions::default())?;
     println!("serving etcd's API on {}", server.address());
     windlass::select! {
