@@ -36,6 +36,7 @@ mod server_service;
 mod server_write;
 mod sim_runtime;
 mod store;
+mod store_crash;
 #[cfg(feature = "etcd-server")]
 mod store_facade;
 #[cfg(feature = "etcd")]
