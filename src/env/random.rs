@@ -31,6 +31,17 @@ impl Random {
         Self { seed: std::hash::RandomState::new().hash_one(std::process::id()) }
     }
 
+    /// Fills `bytes` from the operating system's generator for cryptography, which no seed governs:
+    /// for what must be unique or secret, and nothing else. The streams here are neither.
+    ///
+    /// # Panics
+    ///
+    /// When the operating system has no such generator to offer.
+    #[cfg(feature = "encryption")]
+    pub fn fill_from_os(bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system offers random numbers");
+    }
+
     /// The seed, to be printed where a run must be repeatable.
     #[must_use]
     pub fn seed(&self) -> u64 {

@@ -10,11 +10,12 @@ pub mod compactor;
 pub mod conformance;
 #[cfg(feature = "disk")]
 pub mod disk;
+#[cfg(feature = "encryption")]
+pub mod encrypted;
 mod error;
 #[cfg(feature = "etcd")]
 pub mod etcd;
-#[cfg(feature = "etcd-server")]
-pub mod etcd_server;
+pub mod faulty;
 pub mod lease;
 pub mod maintenance;
 pub mod memory;
@@ -30,9 +31,12 @@ use bytes::Bytes;
 
 pub use crate::api::Revision;
 pub use cached::Cached;
+#[cfg(feature = "encryption")]
+pub use encrypted::{Encrypted, EncryptionKey, EncryptionKeys};
 pub use error::Error;
 #[cfg(feature = "etcd")]
 pub use etcd::{EtcdOptions, EtcdStore, EtcdTls};
+pub use faulty::{Faults, Faulty};
 pub use lease::{Granted, LeaseStatus, Leases};
 pub use maintenance::{Maintenance, SnapshotStream, StoreStatus};
 pub use memory::{HistoryFull, MemoryOptions, MemoryStore};
@@ -188,7 +192,8 @@ pub trait ObjectStore: Send + Sync + 'static {
     async fn watch(&self, range: KeyRange, options: WatchOptions) -> Result<WatchStream>;
 
     /// Asks the watches of exactly this range to say how far they are: each soon delivers a batch,
-    /// without events where it has none, at a revision not older than the newest one now.
+    /// without events where it has none, at a revision not older than the newest one now. One that has
+    /// said so already need not again.
     ///
     /// A store whose watches say so of their own accord, within a second or so, need not implement
     /// this.

@@ -1,7 +1,57 @@
 //! The store's contract, held to by every store there is.
 
+use bytes::Bytes;
+use windlass::store::{MemoryOptions, MemoryStore, SnapshotStream};
+
+fn stream(snapshot: Bytes) -> SnapshotStream {
+    Box::pin(futures_util::stream::iter([Ok(snapshot)]))
+}
+
+async fn restored(snapshot: Bytes) -> MemoryStore {
+    MemoryStore::restore(MemoryOptions::default(), stream(snapshot)).await.expect("a snapshot")
+}
+
+fn with_quota(bytes: u64) -> MemoryStore {
+    MemoryStore::with_options(MemoryOptions::default().quota_bytes(bytes))
+}
+
 mod memory {
-    windlass::store_conformance!(windlass::store::MemoryStore::new(); paused = true);
+    use windlass::store::MemoryStore;
+
+    windlass::store_conformance!(
+        MemoryStore::new();
+        paused = true;
+        quota = async |bytes| super::with_quota(bytes);
+        restore = super::restored
+    );
+}
+
+/// With threads, syncs and the machine's time, as it is used.
+#[cfg(feature = "disk")]
+mod disk {
+    use std::rc::Rc;
+
+    use tempfile::TempDir;
+    use windlass::store::conformance::Subject;
+    use windlass::store::disk::{DiskOptions, DiskStore};
+
+    fn open(directory: &TempDir, options: DiskOptions) -> DiskStore {
+        DiskStore::open(directory.path(), options).expect("a store")
+    }
+
+    fn subject(options: DiskOptions) -> Subject {
+        let directory = Rc::new(tempfile::tempdir().expect("a directory"));
+        let store = open(&directory, options);
+        Subject::new(store).holding(directory.clone()).reopened_by(move || {
+            let directory = directory.clone();
+            async move { open(&directory, options) }
+        })
+    }
+
+    windlass::store_conformance!(
+        subject(DiskOptions::default());
+        quota = async |bytes| subject(DiskOptions::default().quota_bytes(bytes))
+    );
 }
 
 /// Behind the trait, as everybody above the store holds it.
@@ -11,4 +61,58 @@ mod shared {
     use windlass::store::{MemoryStore, ObjectStore};
 
     windlass::store_conformance!(Arc::new(MemoryStore::new()) as Arc<dyn ObjectStore>; paused = true);
+}
+
+/// A wrapper with nothing to go wrong is the store that it wraps.
+mod faultless {
+    use std::sync::Arc;
+
+    use windlass::env::Env;
+    use windlass::store::{Faults, Faulty, MemoryStore};
+
+    windlass::store_conformance!(
+        Faulty::new(Arc::new(MemoryStore::new()), &Env::simulated(1), "suite", Faults::default());
+        paused = true
+    );
+}
+
+/// However late answers and batches come, they are right.
+mod late {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use windlass::env::Env;
+    use windlass::store::{Faults, Faulty, MemoryStore};
+
+    windlass::store_conformance!({
+        let late = Faults::default().delayed(0.3, Duration::from_millis(5));
+        Faulty::new(Arc::new(MemoryStore::new()), &Env::simulated(1), "suite", late)
+    }; paused = true);
+}
+
+mod encrypted {
+    use std::sync::Arc;
+
+    use windlass::store::conformance::Subject;
+    use windlass::store::{Encrypted, EncryptionKey, EncryptionKeys, MemoryStore};
+
+    fn over(below: MemoryStore) -> Encrypted {
+        Encrypted::new(Arc::new(below), EncryptionKeys::new(EncryptionKey::new("first", [1; 32])))
+    }
+
+    /// Whoever opens the store again seals with another salt, and opens what was sealed before.
+    fn subject(below: MemoryStore) -> Subject {
+        Subject::new(over(below.clone())).reopened_by(move || {
+            let below = below.clone();
+            async move { over(below) }
+        })
+    }
+
+    windlass::store_conformance!(
+        subject(MemoryStore::new());
+        paused = true;
+        all = true;
+        quota = async |bytes| over(super::with_quota(bytes));
+        restore = async |snapshot| over(super::restored(snapshot).await)
+    );
 }
