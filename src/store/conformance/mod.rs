@@ -32,16 +32,24 @@
 //! }
 //! ```
 //!
+//! Beside the cases stand three things that a case cannot be: [`differential`] plays one program on
+//! many stores and a naive [`model`]; [`linear`] decides whether what concurrent clients were answered
+//! is what one store could have answered; and [`checks`] holds recorded watches to nine promises.
+//!
 //! The suite is judged by the original: it runs against a real etcd 3.4 as it does against the
 //! stores here. So it waits with patience for what must come, never takes a delivery for immediate,
 //! and allows a lease to live longer than was asked for.
 
+pub mod checks;
 mod concurrency;
+pub mod differential;
 mod expiry;
 mod keep;
 mod kit;
 mod kv;
 mod lease;
+pub mod linear;
+pub mod model;
 mod nested;
 mod promise;
 mod quota;
