@@ -30,6 +30,17 @@ async fn told(watch: &mut WatchStream, until: Revision) -> Vec<WatchBatch> {
     }
 }
 
+/// Stores that begin with different members.
+async fn everywhere(endpoints: &[String], options: EtcdOptions) -> Vec<EtcdStore> {
+    let mut stores = Vec::new();
+    for seed in 0..6 {
+        let env = Env { random: Random::seeded(seed), ..Env::system() };
+        let options = options.clone().env(env);
+        stores.push(EtcdStore::connect(endpoints.to_vec(), options).await.expect("etcd answers"));
+    }
+    stores
+}
+
 /// Puts until it is acknowledged.
 async fn surely(store: &EtcdStore, key: &str) -> Revision {
     wait("a write", async || store.put(key.to_owned(), "sure").await.ok()).await
@@ -48,20 +59,24 @@ async fn move_leader(etcd: &Etcd) {
 async fn a_change_of_leader_loses_and_doubles_nothing() {
     let test = "a_change_of_leader_loses_and_doubles_nothing";
     let Some(etcd) = Etcd::start_with(test, Config::default().members(3)).await else { return };
-    let store = connect(&etcd).await;
+    // Whoever dies, some of these are with it.
+    let stores = everywhere(&etcd.endpoints(), EtcdOptions::default()).await;
+    let store = &stores[0];
     let etcd = RefCell::new(etcd);
     let start = store.revision().await.unwrap().next();
     let from_start = || WatchOptions::from(start);
     let mut watches = Vec::new();
-    for (range, options) in [
-        (KeyRange::prefix("/w/"), WatchOptions::default()),
-        (KeyRange::prefix("/w/"), from_start().with_previous()),
-        (KeyRange::single("/w/2"), from_start()),
-        (KeyRange::all(), from_start()),
-        (KeyRange::prefix("/quiet/"), WatchOptions::default()),
-    ] {
-        let watch = store.watch(range.clone(), options).await.unwrap();
-        watches.push((range, options, watch));
+    for store in &stores {
+        for (range, options) in [
+            (KeyRange::prefix("/w/"), WatchOptions::default()),
+            (KeyRange::prefix("/w/"), from_start().with_previous()),
+            (KeyRange::single("/w/2"), from_start()),
+            (KeyRange::all(), from_start()),
+            (KeyRange::prefix("/quiet/"), WatchOptions::default()),
+        ] {
+            let watch = store.watch(range.clone(), options).await.unwrap();
+            watches.push((range, options, watch));
+        }
     }
 
     // Four writers, each of values that nobody else writes; what became of some is not known.
@@ -72,7 +87,7 @@ async fn a_change_of_leader_loses_and_doubles_nothing() {
                 return number;
             }
             let (key, value) = (format!("/w/{writer}"), format!("{writer}:{number}"));
-            match store.put(key, value.clone()).await {
+            match stores[writer].put(key, value.clone()).await {
                 Ok(revision) => acknowledged.borrow_mut().push((revision, value)),
                 Err(Error::Unavailable { .. }) => {}
                 Err(error) => panic!("{error}"),
@@ -99,7 +114,7 @@ async fn a_change_of_leader_loses_and_doubles_nothing() {
         stop.set(true);
     };
     let (attempts, ()) = join(join_all((0..4).map(writer)), fate).await;
-    let ends = [surely(&store, "/w/2").await, surely(&store, "/quiet/x").await];
+    let ends = [surely(store, "/w/2").await, surely(store, "/quiet/x").await];
 
     // The truth is what etcd tells somebody who comes late, and stays with one member.
     let etcd = etcd.into_inner();
@@ -156,15 +171,11 @@ async fn a_member_that_hangs_is_left() {
     let Some(etcd) = Etcd::start_with(test, config).await else { return };
     let leader = etcd.leader().await;
     let (hangs, serves) = ((leader + 1) % 3, (leader + 2) % 3);
-    // Some of these begin with the one, some with the other.
+    let mut options = EtcdOptions::default().request_timeout(Duration::from_secs(30));
+    options.keep_alive_interval = Duration::from_millis(500);
+    options.keep_alive_timeout = Duration::from_millis(500);
     let mut stores = Vec::new();
-    for seed in 0..6 {
-        let env = Env { random: Random::seeded(seed), ..Env::system() };
-        let mut options = EtcdOptions::default().env(env).request_timeout(Duration::from_secs(30));
-        options.keep_alive_interval = Duration::from_millis(500);
-        options.keep_alive_timeout = Duration::from_millis(500);
-        let endpoints = [etcd.endpoint(hangs), etcd.endpoint(serves)];
-        let store = EtcdStore::connect(endpoints, options).await.unwrap();
+    for store in everywhere(&[etcd.endpoint(hangs), etcd.endpoint(serves)], options).await {
         let watch = store.watch(KeyRange::prefix("/a"), WatchOptions::default()).await.unwrap();
         stores.push((store, watch));
     }

@@ -248,6 +248,7 @@ promise [] {
     a_write_of_the_same_value_is_told: "A write of the value that is there is an event like any other.",
     previous_values_are_whole: "A previous value comes with its revisions and version.",
     progress_is_a_bookmark: "A watch from behind the progress that was told misses nothing.",
+    progress_waits_for_what_is_behind: "A watch that is behind says its progress behind what it has to tell.",
     progress_of_others_is_not_asked_for: "To ask for the progress of a range that nobody watches is no error.",
     a_watch_that_is_compacted_says_where_it_can_go_on: "The compaction revision that a cancelled watch tells can be listed and watched from.",
     a_list_and_a_watch_fit_together: "A list, and a watch from the revision behind it, miss nothing and repeat nothing.",

@@ -141,6 +141,26 @@ pub(super) async fn progress_is_a_bookmark(store: Store) {
     }
 }
 
+pub(super) async fn progress_waits_for_what_is_behind(store: Store) {
+    let range = KeyRange::prefix("/a/");
+    let mut expected = newest(&store).await.next();
+    for number in 0..50 {
+        put(&store, "/a/x", &number.to_string()).await;
+    }
+    let newest = newest(&store).await;
+    let mut seen = watch(&store, range.clone(), WatchOptions::from(expected)).await;
+    store.request_progress(range).await.unwrap();
+    while expected <= newest {
+        let batch = item(&mut seen).await.unwrap();
+        if batch.events.is_empty() {
+            assert!(batch.revision < expected, "{batch:?} overtakes {expected}");
+        } else {
+            assert_eq!(batch.revision, expected);
+            expected = expected.next();
+        }
+    }
+}
+
 pub(super) async fn progress_of_others_is_not_asked_for(store: Store) {
     store.request_progress(KeyRange::prefix("/nobody/")).await.unwrap();
     let gone = watch(&store, KeyRange::prefix("/gone/"), WatchOptions::default()).await;

@@ -206,19 +206,26 @@ mod tests {
 
     #[test]
     fn ranges_are_spelled_as_etcd_does() {
-        let cases: [(KeyRange, &[u8], Option<&[u8]>); 8] = [
-            (KeyRange::all(), b"\0", Some(b"\0")),
-            (KeyRange::single("a"), b"a", None),
-            (KeyRange::prefix("a/"), b"a/", Some(b"a0")),
-            (KeyRange::prefix(vec![0xff]), b"\xff", Some(b"\0")),
-            (KeyRange::between("", "b"), b"\0", Some(b"b")),
+        let spelled = |range: &KeyRange| {
+            let (key, end) = bounds(range);
+            format!(
+                "{} {}",
+                key.escape_ascii(),
+                end.map_or_else(String::new, |end| end.escape_ascii().to_string())
+            )
+        };
+        for (range, expected) in [
+            (KeyRange::all(), r"\x00 \x00"),
+            (KeyRange::single("a"), "a "),
+            (KeyRange::prefix("a/"), "a/ a0"),
+            (KeyRange::prefix(vec![0xff]), r"\xff \x00"),
+            (KeyRange::between("", "b"), r"\x00 b"),
             // An empty end means one key to etcd, and an empty key is refused.
-            (KeyRange::between("a", ""), b"\x01", Some(b"\x01")),
-            (KeyRange::between("b", "a"), b"\x01", Some(b"\x01")),
-            (KeyRange::single(""), b"", None),
-        ];
-        for (range, key, end) in cases {
-            assert_eq!(bounds(&range), (key.to_vec(), end.map(<[u8]>::to_vec)), "{range:?}");
+            (KeyRange::between("a", ""), r"\x01 \x01"),
+            (KeyRange::between("b", "a"), r"\x01 \x01"),
+            (KeyRange::single(""), " "),
+        ] {
+            assert_eq!(spelled(&range), expected, "{range:?}");
         }
     }
 }
