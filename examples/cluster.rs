@@ -80,7 +80,8 @@ async fn main() -> ExitCode {
 
 async fn stay_up(args: Args) -> Result<(), Box<dyn Error + Send + Sync>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let builder = Cluster::builder().nodes(args.nodes).store(args.store.open());
+    let builder =
+        Cluster::builder().nodes(args.nodes).store(args.store.open(windlass::store::HistoryFull::Compact)?);
     let cluster = match args.runtime {
         Runtime::Process => builder.machines(Processes::claim(web::images()?)?),
         Runtime::Sim => builder.machines(Simulated::default()),

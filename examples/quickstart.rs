@@ -84,7 +84,7 @@ async fn tell(args: Args) -> Result<()> {
     let cluster = Cluster::builder()
         .nodes(args.nodes.into())
         .machines(Processes::claim(web::images()?)?)
-        .store(args.store.open())
+        .store(args.store.open(windlass::store::HistoryFull::Compact)?)
         .env(env)
         .start()
         .await?;

@@ -1,16 +1,21 @@
 //! `--store`: where a cluster keeps its objects.
 
+use std::error::Error;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use windlass::api::quantity::Quantity;
-use windlass::store::{MemoryOptions, MemoryStore, ObjectStore};
+use windlass::store::disk::{DiskOptions, DiskStore};
+use windlass::store::{HistoryFull, MemoryOptions, MemoryStore, ObjectStore};
 
 /// A store, as the command line names it.
 #[derive(Clone, Debug)]
 pub(crate) enum StoreArg {
     /// `memory`, or `memory:SIZE` with a budget for its history.
     Memory { history_bytes: Option<usize> },
+    /// `disk:DIR`, kept in a directory that is made where there is none.
+    Disk(PathBuf),
 }
 
 impl FromStr for StoreArg {
@@ -24,19 +29,30 @@ impl FromStr for StoreArg {
                 let bytes = usize::try_from(size.value()).map_err(|_| format!("{size} is no size"))?;
                 Ok(Self::Memory { history_bytes: Some(bytes) })
             }
-            _ => Err(format!("{text:?} is no store: try memory, or memory:SIZE for a budget of its history")),
+            Some(("disk", folder)) if !folder.is_empty() => Ok(Self::Disk(folder.into())),
+            _ => Err(format!(
+                "{text:?} is no store: try memory, memory:SIZE for a budget of its history, or disk:DIR"
+            )),
         }
     }
 }
 
 impl StoreArg {
-    /// Opens the store.
-    pub(crate) fn open(&self) -> Arc<dyn ObjectStore> {
+    /// Opens the store. `full` is what a store in memory does when its history is as long as it may
+    /// be: compact it, or wait until somebody does.
+    pub(crate) fn open(
+        &self,
+        full: HistoryFull,
+    ) -> Result<Arc<dyn ObjectStore>, Box<dyn Error + Send + Sync>> {
         match self {
-            Self::Memory { history_bytes: None } => Arc::new(MemoryStore::new()),
-            Self::Memory { history_bytes: Some(bytes) } => {
-                Arc::new(MemoryStore::with_options(MemoryOptions::default().history_bytes(*bytes)))
+            Self::Memory { history_bytes } => {
+                let mut options = MemoryOptions::default().history_full(full);
+                if let Some(bytes) = history_bytes {
+                    options = options.history_bytes(*bytes);
+                }
+                Ok(Arc::new(MemoryStore::with_options(options)))
             }
+            Self::Disk(folder) => Ok(Arc::new(DiskStore::open(folder, DiskOptions::default())?)),
         }
     }
 }

@@ -15,6 +15,8 @@ pub mod encrypted;
 mod error;
 #[cfg(feature = "etcd")]
 pub mod etcd;
+#[cfg(feature = "etcd-server")]
+pub mod etcd_server;
 pub mod faulty;
 pub mod lease;
 pub mod maintenance;

@@ -36,10 +36,13 @@ mod server_service;
 mod server_write;
 mod sim_runtime;
 mod store;
+mod store_crash;
 mod store_differential;
 #[cfg(feature = "etcd")]
 mod store_etcd;
 #[cfg(feature = "etcd")]
 mod store_etcd_cluster;
+#[cfg(feature = "etcd-server")]
+mod store_facade;
 mod store_history;
 mod support;

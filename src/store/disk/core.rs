@@ -236,10 +236,11 @@ impl Core {
     pub(super) async fn wait(&self, mut waiting: Waiting) -> Result<()> {
         if self.options.syncing == Syncing::Inline {
             tokio::task::yield_now().await;
-            if waiting.try_recv() == Ok(()) {
-                return Ok(());
+            match waiting.try_recv() {
+                Ok(()) => return Ok(()),
+                Err(oneshot::error::TryRecvError::Closed) => return Err(self.stopped()),
+                Err(oneshot::error::TryRecvError::Empty) => self.flush(),
             }
-            self.flush();
         }
         waiting.await.map_err(|_| self.stopped())
     }

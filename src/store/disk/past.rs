@@ -46,17 +46,12 @@ impl LogPast {
 
 impl Past for LogPast {
     fn value(&self, revision: Revision, index: usize) -> Result<Bytes> {
-        let frame = match self.archive.record(revision) {
-            Ok(frame) => frame,
-            Err(error) => return self.or_compacted(revision, error),
-        };
-        match frame.events.into_iter().find(|(place, _)| *place as usize == index) {
-            Some((_, event)) => Ok(event.kv.value),
-            None => self.or_compacted(
-                revision,
-                Error::Corrupt { what: format!("event {index} of revision {revision} is missing").into() },
-            ),
-        }
+        // The floor may see a version that is older than itself: what is missing here is damage.
+        let frame = self.archive.record(revision)?;
+        let found = frame.events.into_iter().find(|(place, _)| *place as usize == index);
+        found.map(|(_, event)| event.kv.value).ok_or_else(|| Error::Corrupt {
+            what: format!("event {index} of revision {revision} is missing").into(),
+        })
     }
 
     fn events(&self, revision: Revision) -> Result<Vec<Event>> {

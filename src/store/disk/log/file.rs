@@ -248,6 +248,7 @@ pub(super) fn create(
     file.set_len(0)?;
     file.preallocate(room)?;
     file.write_at(&identity.header(), 0)?;
-    file.sync()?;
+    // Of a sync that fails for want of room nothing is known either.
+    file.sync().map_err(io::Error::other)?;
     Ok(file)
 }

@@ -48,6 +48,8 @@ pub(super) struct Log {
     offset: u64,
     next: u64,
     buffer: Vec<u8>,
+    /// The name of a file may be lost, though it shows.
+    doubtful: bool,
 }
 
 /// The files of the log, as readers have them.
@@ -148,7 +150,10 @@ impl Log {
         Ok(())
     }
 
-    fn make(&self, number: u64, room: u64) -> io::Result<Arc<LogFile>> {
+    fn make(&mut self, number: u64, room: u64) -> io::Result<Arc<LogFile>> {
+        if self.doubtful {
+            return Err(io::Error::other("a sync of the directory has failed before"));
+        }
         let identity = Identity { base: false, number, salt: self.random.next_u64() as u32 };
         let room = room.max(self.segment_bytes).next_multiple_of(SECTOR);
         let file = match file::create(&*self.files, &identity.name(), identity, room) {
@@ -159,7 +164,12 @@ impl Log {
                 return Err(error);
             }
         };
-        self.files.sync_directory()?;
+        // Whatever it fails with, also for want of room: a later sync that succeeds may not bring the name
+        // back, so no file is made any more, and the store stops.
+        self.files.sync_directory().map_err(|error| {
+            self.doubtful = true;
+            io::Error::other(error)
+        })?;
         Ok(Arc::new(LogFile::new(identity, file, Known::new())))
     }
 }
