@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "what one section does not need another does")]
 
 mod cached;
+mod facade;
 mod load;
 mod memory;
 mod message;
@@ -17,7 +18,7 @@ mod table;
 
 /// The sections: what they are called, and what prints them.
 const SECTIONS: &[(&str, fn())] =
-    &[("memory", memory::print), ("cached", cached::print), ("size", size::print)];
+    &[("memory", memory::print), ("cached", cached::print), ("facade", facade::print), ("size", size::print)];
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
