@@ -248,6 +248,12 @@ impl Leases for MemoryStore {
     }
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.0.end_expiry();
+    }
+}
+
 #[async_trait]
 impl Expire for Shared {
     fn mvcc(&self) -> &Mvcc {

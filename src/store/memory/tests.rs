@@ -186,8 +186,12 @@ async fn a_key_belongs_to_the_lease_that_was_named_last() {
 async fn a_store_that_is_dropped_leaves_no_task_behind() {
     let (store, env) = leased();
     store.grant(1, Duration::from_secs(600)).await.unwrap();
+    let watch = store.watch(KeyRange::all(), WatchOptions::default()).await.unwrap();
+    let start = env.clock.instant();
     drop(store);
     env.tasks.idle().await;
+    assert_eq!(env.clock.instant(), start, "not only when the lease is over");
+    drop(watch);
 }
 
 #[tokio::test(start_paused = true)]

@@ -219,6 +219,11 @@ impl Mvcc {
         self.writer().leases.status(id, keys, self.env.clock.instant())
     }
 
+    /// The store that sees to leases has gone, though somebody may still watch.
+    pub(in crate::store) fn end_expiry(&self) {
+        self.due_changed.notify_one();
+    }
+
     /// All leases, with their times to live.
     pub(in crate::store) fn leases(&self) -> Vec<(i64, Duration)> {
         self.writer().leases.all()
@@ -227,6 +232,6 @@ impl Mvcc {
 
 impl Drop for Mvcc {
     fn drop(&mut self) {
-        self.due_changed.notify_one();
+        self.end_expiry();
     }
 }
