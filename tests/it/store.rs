@@ -116,3 +116,53 @@ mod encrypted {
         restore = async |snapshot| over(super::restored(snapshot).await)
     );
 }
+
+#[cfg(feature = "disk")]
+mod disk {
+    use std::path::Path;
+
+    use bytes::Bytes;
+    use futures_util::StreamExt;
+    use windlass::store::conformance::Subject;
+    use windlass::store::disk::{DiskOptions, DiskStore};
+
+    fn subject(directory: tempfile::TempDir, options: DiskOptions) -> Subject {
+        let path = directory.path().to_path_buf();
+        let open = move |path: &Path| DiskStore::open(path, options).expect("the store opens");
+        Subject::new(open(&path)).holding(directory).reopened_by(move || {
+            let store = open(&path);
+            async move { store }
+        })
+    }
+
+    fn empty(options: DiskOptions) -> Subject {
+        subject(tempfile::tempdir().expect("a temporary directory"), options)
+    }
+
+    async fn restored(snapshot: Bytes, options: DiskOptions) -> Subject {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let snapshot = futures_util::stream::iter([Ok(snapshot)]).boxed();
+        DiskStore::restore(directory.path(), snapshot).await.expect("a store of the snapshot");
+        subject(directory, options)
+    }
+
+    /// Small files and no events in memory, so that there are several files and the past is read.
+    fn options() -> DiskOptions {
+        DiskOptions::default().segment_bytes(64 << 10).history_bytes(0)
+    }
+
+    windlass::store_conformance!(empty(options());
+        quota = async |bytes| empty(options().quota_bytes(bytes));
+        restore = async |snapshot| restored(snapshot, options()).await;
+        all = true);
+
+    mod inline {
+        use super::*;
+
+        windlass::store_conformance!(empty(options().inline());
+            quota = async |bytes| empty(options().inline().quota_bytes(bytes));
+            restore = async |snapshot| restored(snapshot, options().inline()).await;
+            paused = true;
+            all = true);
+    }
+}
