@@ -20,7 +20,7 @@ const RUN: Duration = Duration::from_secs(2);
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
 
 /// Prints the table.
-pub fn engines() {
+pub(crate) fn print() {
     println!("{:<34}{:>8}{:>12}{:>14}{:>14}", "engine", "batch", "puts/s", "ms a batch", "CPU us a put");
     for batch in [1, 32, 64, 500, 1000] {
         for (name, run) in

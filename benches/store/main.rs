@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "what one section does not need another does")]
 
 mod cached;
+mod engine;
 mod facade;
 mod load;
 mod memory;
@@ -17,8 +18,13 @@ mod size;
 mod table;
 
 /// The sections: what they are called, and what prints them.
-const SECTIONS: &[(&str, fn())] =
-    &[("memory", memory::print), ("cached", cached::print), ("facade", facade::print), ("size", size::print)];
+const SECTIONS: &[(&str, fn())] = &[
+    ("memory", memory::print),
+    ("cached", cached::print),
+    ("facade", facade::print),
+    ("size", size::print),
+    ("engine", engine::print),
+];
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();

@@ -451,6 +451,12 @@ impl Core {
     }
 }
 
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.mvcc.end_expiry();
+    }
+}
+
 impl Engine {
     fn write(&mut self, records: &[Queued]) -> io::Result<()> {
         let newest = self.durable.revision;

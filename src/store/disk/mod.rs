@@ -8,7 +8,7 @@
 //! # Why a log
 //!
 //! The other candidate was redb, keyed by revision as etcd keys bbolt. `cargo bench --bench store --
-//! engine` measures both, and on two shared cores it took 16 microseconds of processor for a put of
+//! engine` measures both; on two cores that were busy besides it took 16 microseconds of processor for a put of
 //! 1 KB in batches of 64, and 8 in batches of 1,000, where a preallocated log takes 3.5 and 2.1. Five
 //! times etcd with 64 writers is 60,000 puts a second, 17 microseconds each for all that is to be
 //! done, so the engine alone would have used it up. Two more things spoke for the log. Its batches are
