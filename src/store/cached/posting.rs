@@ -49,6 +49,7 @@ struct Events {
 
 /// Watchers that wait, in the order in which they were made.
 #[derive(Debug, Default)]
+#[allow(clippy::box_collection, reason = "there are a million of these, and hardly any of them is many")]
 pub(super) enum Waiting {
     #[default]
     Nobody,
