@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use windlass::client::Identity;
 use windlass::cluster::{Cluster, Processes, Simulated};
 use windlass::server::https::Tokens;
+use windlass::store::HistoryFull;
 
 use support::store::StoreArg;
 use support::web;
@@ -80,8 +81,8 @@ async fn main() -> ExitCode {
 
 async fn stay_up(args: Args) -> Result<(), Box<dyn Error + Send + Sync>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let builder =
-        Cluster::builder().nodes(args.nodes).store(args.store.open(windlass::store::HistoryFull::Compact)?);
+    let store = args.store.open(HistoryFull::Compact).await?;
+    let builder = Cluster::builder().nodes(args.nodes).store(store);
     let cluster = match args.runtime {
         Runtime::Process => builder.machines(Processes::claim(web::images()?)?),
         Runtime::Sim => builder.machines(Simulated::default()),

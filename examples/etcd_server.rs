@@ -21,7 +21,7 @@ struct Arguments {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:2379")]
     listen: SocketAddr,
-    /// What to serve: memory, memory:SIZE, or disk:DIR.
+    /// What to serve: memory, memory:SIZE, disk:DIR, or etcd:URL,URL with the feature etcd.
     #[arg(long, default_value = "memory")]
     store: store::StoreArg,
 }
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let listener = TcpListener::bind(arguments.listen).await?;
     // As etcd does: history is its clients' to compact.
-    let store = arguments.store.open(HistoryFull::NoSpace)?;
+    let store = arguments.store.open(HistoryFull::NoSpace).await?;
     let server = EtcdServer::start(&env, store, listener, EtcdServerOptions::default())?;
     println!("serving etcd's API on {}", server.address());
     windlass::select! {

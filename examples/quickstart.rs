@@ -28,6 +28,7 @@ use windlass::cluster::{Cluster, Processes};
 use windlass::env::{Clock, Env};
 use windlass::k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use windlass::k8s_openapi::api::core::v1::{Pod, Service};
+use windlass::store::HistoryFull;
 
 use support::store::StoreArg;
 use support::web;
@@ -84,7 +85,7 @@ async fn tell(args: Args) -> Result<()> {
     let cluster = Cluster::builder()
         .nodes(args.nodes.into())
         .machines(Processes::claim(web::images()?)?)
-        .store(args.store.open(windlass::store::HistoryFull::Compact)?)
+        .store(args.store.open(HistoryFull::Compact).await?)
         .env(env)
         .start()
         .await?;

@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "what one section does not need another does")]
 
 mod cached;
+mod disk;
 mod engine;
 mod facade;
 mod load;
@@ -20,6 +21,7 @@ mod table;
 /// The sections: what they are called, and what prints them.
 const SECTIONS: &[(&str, fn())] = &[
     ("memory", memory::print),
+    ("disk", disk::print),
     ("cached", cached::print),
     ("facade", facade::print),
     ("size", size::print),

@@ -16,6 +16,9 @@ pub(crate) enum StoreArg {
     Memory { history_bytes: Option<usize> },
     /// `disk:DIR`, kept in a directory that is made where there is none.
     Disk(PathBuf),
+    /// `etcd:URL,…`, the endpoints of a real cluster.
+    #[cfg(feature = "etcd")]
+    Etcd(Vec<String>),
 }
 
 impl FromStr for StoreArg {
@@ -30,8 +33,15 @@ impl FromStr for StoreArg {
                 Ok(Self::Memory { history_bytes: Some(bytes) })
             }
             Some(("disk", folder)) if !folder.is_empty() => Ok(Self::Disk(folder.into())),
+            #[cfg(feature = "etcd")]
+            Some(("etcd", urls)) if !urls.is_empty() => {
+                Ok(Self::Etcd(urls.split(',').map(str::to_owned).collect()))
+            }
+            #[cfg(not(feature = "etcd"))]
+            Some(("etcd", _)) => Err("this program was built without the feature etcd".to_owned()),
             _ => Err(format!(
-                "{text:?} is no store: try memory, memory:SIZE for a budget of its history, or disk:DIR"
+                "{text:?} is no store: try memory, memory:SIZE for a budget of its history, disk:DIR, or \
+                 etcd:URL,URL"
             )),
         }
     }
@@ -40,7 +50,7 @@ impl FromStr for StoreArg {
 impl StoreArg {
     /// Opens the store. `full` is what a store in memory does when its history is as long as it may
     /// be: compact it, or wait until somebody does.
-    pub(crate) fn open(
+    pub(crate) async fn open(
         &self,
         full: HistoryFull,
     ) -> Result<Arc<dyn ObjectStore>, Box<dyn Error + Send + Sync>> {
@@ -53,6 +63,12 @@ impl StoreArg {
                 Ok(Arc::new(MemoryStore::with_options(options)))
             }
             Self::Disk(folder) => Ok(Arc::new(DiskStore::open(folder, DiskOptions::default())?)),
+            #[cfg(feature = "etcd")]
+            Self::Etcd(urls) => {
+                use windlass::store::{EtcdOptions, EtcdStore};
+
+                Ok(Arc::new(EtcdStore::connect(urls.clone(), EtcdOptions::default()).await?))
+            }
         }
     }
 }
