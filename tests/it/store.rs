@@ -26,34 +26,6 @@ mod memory {
     );
 }
 
-/// With threads, syncs and the machine's time, as it is used.
-#[cfg(feature = "disk")]
-mod disk {
-    use std::rc::Rc;
-
-    use tempfile::TempDir;
-    use windlass::store::conformance::Subject;
-    use windlass::store::disk::{DiskOptions, DiskStore};
-
-    fn open(directory: &TempDir, options: DiskOptions) -> DiskStore {
-        DiskStore::open(directory.path(), options).expect("a store")
-    }
-
-    fn subject(options: DiskOptions) -> Subject {
-        let directory = Rc::new(tempfile::tempdir().expect("a directory"));
-        let store = open(&directory, options);
-        Subject::new(store).holding(directory.clone()).reopened_by(move || {
-            let directory = directory.clone();
-            async move { open(&directory, options) }
-        })
-    }
-
-    windlass::store_conformance!(
-        subject(DiskOptions::default());
-        quota = async |bytes| subject(DiskOptions::default().quota_bytes(bytes))
-    );
-}
-
 /// Behind the trait, as everybody above the store holds it.
 mod shared {
     use std::sync::Arc;
@@ -117,6 +89,7 @@ mod encrypted {
     );
 }
 
+/// With a thread, syncs and the machine's time, as it is used; and inline, as it is simulated.
 #[cfg(feature = "disk")]
 mod disk {
     use std::path::Path;

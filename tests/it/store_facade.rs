@@ -930,3 +930,42 @@ async fn etcdctl_saves_a_snapshot_that_a_store_is_made_of() {
     assert_eq!(restored.get(b"/999").await.unwrap().unwrap().value.len(), 700);
     served.shutdown().await;
 }
+
+/// The whole contract, through a real client of etcd: what a store promises, it promises over the wire.
+#[cfg(feature = "etcd")]
+mod conformance {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use tokio::net::TcpListener;
+    use windlass::env::Env;
+    use windlass::store::conformance::Subject;
+    use windlass::store::etcd_server::{EtcdServer, EtcdServerOptions};
+    use windlass::store::{EtcdOptions, EtcdStore, MemoryOptions, MemoryStore};
+
+    windlass::store_conformance!(
+        served(MemoryStore::new()).await;
+        quota = quota;
+        restore = restored;
+    );
+
+    async fn served(store: MemoryStore) -> Subject {
+        let env = Env::system();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let server = EtcdServer::start(&env, Arc::new(store), listener, EtcdServerOptions::default())
+            .expect("a server");
+        let endpoint = format!("http://{}", server.address());
+        let client = EtcdStore::connect([endpoint], EtcdOptions::default()).await.expect("it answers");
+        Subject::new(client).holding((server, env))
+    }
+
+    async fn quota(bytes: u64) -> Subject {
+        served(MemoryStore::with_options(MemoryOptions::default().quota_bytes(bytes))).await
+    }
+
+    async fn restored(snapshot: Bytes) -> Subject {
+        let pieces = futures_util::stream::iter([Ok(snapshot)]);
+        let store = MemoryStore::restore(MemoryOptions::default(), Box::pin(pieces)).await;
+        served(store.expect("a snapshot")).await
+    }
+}
