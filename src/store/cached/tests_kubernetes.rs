@@ -255,7 +255,9 @@ async fn a_watch_tells_what_an_object_came_to_be_for_it() {
     let base = || pod("test", "foo");
     let selected = |pod: Pod| pod.label("select", "true");
     let everything = WatchQuery::default;
-    let cases: Vec<(&str, WatchQuery, Vec<(Option<Pod>, &str)>)> = vec![
+    /// What happens to the object, and what the watch tells of it.
+    type Steps = Vec<(Option<Pod>, &'static str)>;
+    let cases: Vec<(&str, WatchQuery, Steps)> = vec![
         ("create a key", everything(), vec![(Some(base()), "A")]),
         (
             "key updated to match",

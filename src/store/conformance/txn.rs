@@ -217,7 +217,8 @@ pub(super) async fn a_range_is_deleted_as_one(store: Store) {
 pub(super) async fn values_are_ordered_bytewise(store: Store) {
     put(&store, "/a", "m").await;
     commit(&store, Txn::new().then(Op::put("/binary", vec![0x80, 0]))).await;
-    let values: [(&str, &[u8], &[&[u8]]); 3] = [
+    type Others = &'static [&'static [u8]];
+    let values: [(&str, &'static [u8], Others); 3] = [
         ("/a", b"m", &[b"", b"M", b"l\xff", b"m", b"m\0", b"n", b"\xff"]),
         ("/binary", b"\x80\0", &[b"", b"\x7f\xff", b"\x80", b"\x80\0", b"\x80\0\0", b"\xff"]),
         ("/absent", b"", &[b"", b"\0", b"m"]),

@@ -47,8 +47,11 @@ pub(super) struct Sealer {
     head: Vec<u8>,
     cipher: Aes256Gcm,
     counter: AtomicU64,
-    derived: RwLock<HashMap<(usize, [u8; SALT]), Arc<Aes256Gcm>>>,
+    derived: RwLock<HashMap<Sealed, Arc<Aes256Gcm>>>,
 }
+
+/// Who sealed a value: the position of the key, and the sealer's salt.
+type Sealed = (usize, [u8; SALT]);
 
 fn cipher(secret: &[u8; 32]) -> Aes256Gcm {
     Aes256Gcm::new_from_slice(secret).expect("32 bytes make a key")
