@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 
-use super::{Store, commit, list, next, put, watch};
+use super::{Store, bare, commit, list, next, put, watch};
 use crate::store::{Compare, KeyRange, ListOptions, Op, Revision, Txn, WatchOptions};
 
 const WRITERS: usize = 16;
@@ -81,13 +81,13 @@ pub(super) async fn every_watch_sees_all_writers_once_and_in_order(store: Store)
     let readers = watches.into_iter().map(|mut seen| async move {
         let mut batches = Vec::new();
         for _ in 0..WRITERS * WRITES {
-            batches.push(next(&mut seen).await);
+            batches.push(bare(&next(&mut seen).await));
         }
         batches
     });
     let (_, all) = futures_util::future::join(write(&store), join_all(readers)).await;
     for batches in &all {
-        let revisions: Vec<_> = batches.iter().map(|batch| batch.revision.0).collect();
+        let revisions: Vec<_> = batches.iter().map(|(revision, _)| revision.0).collect();
         assert_eq!(revisions, (start.0..start.0 + (WRITERS * WRITES) as u64).collect::<Vec<_>>());
         assert_eq!(batches, &all[0]);
     }

@@ -88,6 +88,11 @@ pub(super) fn told(batch: &WatchBatch) -> Vec<String> {
     batch.events.iter().map(word).collect()
 }
 
+/// A batch without what keys held before, which a store may tell unasked.
+pub(super) fn bare(batch: &WatchBatch) -> (Revision, Vec<(EventKind, KeyValue)>) {
+    (batch.revision, batch.events.iter().map(|event| (event.kind, event.kv.clone())).collect())
+}
+
 /// What a key holds, which must be there.
 pub(super) async fn held(store: &Store, key: &str) -> KeyValue {
     store.get(key.as_bytes()).await.expect("a read").unwrap_or_else(|| panic!("{key} is there"))
