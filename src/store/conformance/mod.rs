@@ -1,4 +1,4 @@
-//! The contract of [`ObjectStore`], as cases that any implementor can run.
+//! The contract of [`ObjectStore`](super::ObjectStore), as cases that any implementor can run.
 //!
 //! A case is data: a name, the promise that it holds the store to, what it needs of a store besides
 //! reads, commits and watches, and a function that is given an empty store and panics where the
@@ -10,7 +10,8 @@
 //! }
 //! ```
 //!
-//! A store says what it can do by [`ObjectStore::leases`] and [`ObjectStore::maintenance`]; what
+//! A store says what it can do by [`leases`](super::ObjectStore::leases) and
+//! [`maintenance`](super::ObjectStore::maintenance); what
 //! only its maker can do is given to the macro, as calls of [`Suite`]'s methods, and with the
 //! store, as a [`Subject`]. A case that needs what is not there is skipped by its name:
 //!

@@ -1,9 +1,9 @@
 //! The store on disk: one directory, no server.
 //!
-//! Above is memory: an [`Mvcc`] with every key's newest value, the index of older ones, the newest
-//! events, watches and leases. Below is a log of our own ([`log`]), from which memory is made again
+//! Above is memory: an `mvcc` with every key's newest value, the index of older ones, the newest
+//! events, watches and leases. Below is a log of our own (`log`), from which memory is made again
 //! when the store is opened, and which holds what memory has let go. Between them is group commit
-//! ([`core`]): what is queued while one batch is being synced makes the next.
+//! (`core`): what is queued while one batch is being synced makes the next.
 //!
 //! # Why a log
 //!

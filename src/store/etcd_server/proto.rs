@@ -454,7 +454,7 @@ pub struct AuthStatusResponse {
     pub auth_revision: u64,
 }
 
-/// What one of [`super::RequestOp`] may be.
+/// What a [`RequestOp`] may be.
 pub mod request_op {
     #[derive(Clone, PartialEq, prost::Oneof)]
     pub enum Request {
@@ -469,7 +469,7 @@ pub mod request_op {
     }
 }
 
-/// What one of [`super::ResponseOp`] may be.
+/// What a [`ResponseOp`] may be.
 pub mod response_op {
     #[derive(Clone, PartialEq, prost::Oneof)]
     pub enum Response {
@@ -484,7 +484,7 @@ pub mod response_op {
     }
 }
 
-/// What one of [`super::Compare`] may be.
+/// What a [`Compare`] may be.
 pub mod compare {
     #[derive(Clone, PartialEq, prost::Oneof)]
     pub enum TargetUnion {
@@ -501,7 +501,7 @@ pub mod compare {
     }
 }
 
-/// What one of [`super::WatchRequest`] may be.
+/// What a [`WatchRequest`] may be.
 pub mod watch_request {
     #[derive(Clone, PartialEq, prost::Oneof)]
     pub enum RequestUnion {

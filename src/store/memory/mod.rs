@@ -1,6 +1,6 @@
 //! The store in memory.
 //!
-//! All of it is an [`Mvcc`] that publishes what it stages at once: a commit happens inline, in the
+//! All of it is an `mvcc` that publishes what it stages at once: a commit happens inline, in the
 //! caller's own poll, and readers never wait for it. History is kept within a budget of bytes: what
 //! exceeds it is compacted by the commit that exceeds it, oldest first, or the store answers that it
 //! has no space until somebody compacts, as the options say.
