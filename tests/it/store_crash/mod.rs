@@ -192,7 +192,8 @@ fn every_planted_bug_is_caught() {
         let (_, failed) = plan.run(subject);
         let failed = failed.unwrap_or_else(|| panic!("nobody noticed: {name}"));
         let failure = plan.schedule(failed).run(subject).expect_err("it fails again");
-        println!("planted bug, {name}: caught by schedule {}: {}", plan.name(failed), failure.violation);
+        let violation: String = failure.violation.to_string().chars().take(160).collect();
+        println!("planted bug, {name}: caught by schedule {}: {violation}", plan.name(failed));
     }
 }
 
