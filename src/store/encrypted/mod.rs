@@ -40,7 +40,7 @@ const PAGE: usize = 256;
 ///
 /// That of [`ObjectStore`], and whatever the store below can do besides. A value that does not open is
 /// never served: what reads it fails with [`Error::Corrupt`], which names its key, and a watch that
-/// should deliver it ends so. Snapshots hold the values sealed. A quota counts them sealed: about 84
+/// should deliver it ends so. Snapshots hold the values sealed. A quota counts them sealed: 83
 /// bytes and the name of their key longer.
 ///
 /// # Cancel safety
