@@ -12,7 +12,8 @@
 //!
 //! # Reading
 //!
-//! Reads take no lock that a writer holds. One index finds a key's entry, the entry has its
+//! Reads of the newest state take no lock; those of the past lock a version, or the log, for as long
+//! as it takes to copy a pointer. One index finds a key's entry, the entry has its
 //! versions newest first, and a reader passes over those that are newer than the revision it reads
 //! (see `entry`, `index`). A writer makes a whole transaction's versions before it publishes its
 //! revision, with one store that releases what the reader's load acquires; so a reader sees all of
