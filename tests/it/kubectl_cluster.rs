@@ -67,8 +67,8 @@ spec:
     command: [/bin/sh, -c, 'mkfifo box; echo listening; read line < box; echo "heard $line"; exec /bin/sleep 3600']
 "#;
 
-/// How long anything may take.
-const SOON: &str = "--timeout=30s";
+/// How long anything may take, on a machine that has much else to do.
+const SOON: &str = "--timeout=120s";
 
 impl Bench {
     async fn new(test: &str) -> Option<Self> {
@@ -112,6 +112,26 @@ impl Bench {
 
     async fn image(&self) -> String {
         self.web_says(".spec.template.spec.containers[0].image").await
+    }
+
+    /// The logs of the deployment's pods, once each has written: one may run and have said nothing yet.
+    async fn logs(&self) -> String {
+        for pod in self.pods().await {
+            let mut follow = self.command(&["logs", "-f", &pod]).spawn().unwrap();
+            let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+            assert!(lines.next_line().await.unwrap().is_some(), "the log of {pod} ends empty");
+            follow.kill().await.unwrap();
+        }
+        self.run(&["logs", "-l", "app=web"]).await
+    }
+
+    /// Waits until the controller has seen the deployment as it is.
+    async fn observed(&self) {
+        let seen = format!(
+            "--for=jsonpath={{.status.observedGeneration}}={}",
+            self.web_says(".metadata.generation").await
+        );
+        self.run(&["wait", "deploy/web", &seen, SOON]).await;
     }
 
     /// Ends the cluster, and looks whether it has left anything.
@@ -181,10 +201,13 @@ async fn a_deployment_scales_rolls_over_and_back() {
     bench.web().await;
     bench.run(&["scale", "deploy/web", "--replicas=3"]).await;
     bench.run(&["wait", "deploy/web", "--for=jsonpath={.status.readyReplicas}=3", SOON]).await;
+    let first = bench.pods().await;
     bench.run(&["set", "image", "deploy/web", "web=windlass.example/app:2"]).await;
     bench.rolled_out().await;
-    let said = bench.run(&["logs", "-l", "app=web"]).await;
-    assert!(said.contains("version 2 is process "), "{said}");
+    let gone = first.iter().map(String::as_str).chain(["--for=delete", SOON]);
+    bench.run(&["wait"].into_iter().chain(gone).collect::<Vec<_>>()).await;
+    let said = bench.logs().await;
+    assert_eq!(said.matches("version 2 is process ").count(), 3, "{said}");
     let history = bench.run(&["rollout", "history", "deploy/web"]).await;
     assert!(history.contains("\n1         <none>\n2         <none>\n"), "{history}");
     let second = bench.run(&["rollout", "history", "deploy/web", "--revision=2"]).await;
@@ -202,8 +225,9 @@ async fn a_deployment_scales_rolls_over_and_back() {
 
     bench.run(&["rollout", "pause", "deploy/web"]).await;
     bench.run(&["set", "image", "deploy/web", "web=windlass.example/app:2"]).await;
+    bench.observed().await;
     let unseen = "--for=jsonpath={.status.updatedReplicas}=3";
-    let said = bench.fail(&["wait", "deploy/web", unseen, "--timeout=1s"], "").await;
+    let said = bench.fail(&["wait", "deploy/web", unseen, "--timeout=0"], "").await;
     assert!(said.contains("timed out"), "{said}");
     bench.run(&["rollout", "resume", "deploy/web"]).await;
     bench.rolled_out().await;
@@ -309,7 +333,7 @@ async fn nodes_are_emptied_and_nothing_outlives_the_cluster() {
     bench.rolled_out().await;
     bench.run(&["taint", "node", "node-2", "gone-"]).await;
 
-    let said = bench.run(&["logs", "-l", "app=web"]).await;
+    let said = bench.logs().await;
     let processes: Vec<Pid> = said
         .lines()
         .filter_map(|line| Some(Pid::from_raw(line.strip_prefix("version 1 is process ")?.parse().unwrap())))

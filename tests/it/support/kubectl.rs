@@ -12,7 +12,7 @@ use windlass::env::Clock;
 use super::skip;
 
 /// How long one kubectl may take: they bound themselves, and this is for when they fail to.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// kubectl with a home of its own.
 pub(crate) struct Kubectl {
