@@ -7,16 +7,17 @@ use super::proto::{self, response_op::Response};
 use super::{Shared, error};
 use crate::store::{Committed, OpResult, Revision, Txn};
 
+/// Whether a request may read more than one key.
+pub(super) fn is_long(request: &proto::RangeRequest) -> bool {
+    !request.range_end.is_empty()
+}
+
 pub(super) async fn range(
     shared: &Shared,
     request: proto::RangeRequest,
 ) -> Result<proto::RangeResponse, Status> {
     let (range, options, shape) = convert::range_request(request)?;
-    let (at, many) = (options.at, range.as_single().is_none());
-    if many {
-        // A long answer keeps others of its connection waiting, unless it runs beside them.
-        shared.aside().await;
-    }
+    let at = options.at;
     let page = shared.store.list(range, options).await.map_err(|error| error::status(&error))?;
     // A header tells the newest revision, whichever was read.
     let newest = match at {

@@ -1,11 +1,13 @@
 //! Connections in, requests out.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -13,7 +15,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Shared, route};
-use crate::env::Tasks;
 
 /// How often a quiet connection is asked whether it is alive, and how long it may think. How often
 /// clients ask, nobody minds.
@@ -75,7 +76,8 @@ async fn serve(shared: Arc<Shared>, io: impl Read + Write + Unpin) -> Result<(),
         let shared = shared.clone();
         async move { Ok::<_, Infallible>(route::respond(shared, request).await) }
     });
-    let mut builder = http2::Builder::new(Executor(shared.env.tasks.clone()));
+    let begun = Begun::default();
+    let mut builder = http2::Builder::new(begun.clone());
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(PING.0)
@@ -87,24 +89,51 @@ async fn serve(shared: Arc<Shared>, io: impl Read + Write + Unpin) -> Result<(),
         .max_send_buf_size(SEND_BYTES)
         .auto_date_header(false);
     let mut connection = pin!(builder.serve_connection(io, service));
-    crate::select! {
-        () = shared.draining.cancelled() => {}
-        served = connection.as_mut() => return Ok(served?),
-    }
-    connection.as_mut().graceful_shutdown();
-    Ok(connection.await?)
+    let mut running = FuturesUnordered::new();
+    let mut draining = pin!(shared.draining.cancelled());
+    let mut drained = false;
+    poll_fn(|context| {
+        if !drained && draining.as_mut().poll(context).is_ready() {
+            connection.as_mut().graceful_shutdown();
+            drained = true;
+        }
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                return Poll::Ready(ended);
+            }
+            running.extend(begun.take());
+            let mut ended = 0;
+            while let Poll::Ready(Some(())) = running.poll_next_unpin(context) {
+                ended += 1;
+            }
+            // The answers of those that ended are sent together.
+            if ended == 0 {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await?;
+    Ok(())
 }
 
-/// Hyper's own tasks, one a request, in the server's group.
-#[derive(Clone)]
-struct Executor(Tasks);
+/// Requests that hyper has begun and nobody has looked at.
+///
+/// A connection drives its own requests: all that one read brings are looked at one after the other,
+/// and what they answer at once leaves in one write. What would keep the others waiting has a task of
+/// its own.
+#[derive(Clone, Default)]
+struct Begun(Arc<Mutex<Vec<Request>>>);
 
-impl<F> hyper::rt::Executor<F> for Executor
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, future: F) {
-        self.0.spawn("etcd request", future);
+type Request = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Begun {
+    fn take(&self) -> Vec<Request> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Begun {
+    fn execute(&self, request: F) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(request));
     }
 }

@@ -240,11 +240,6 @@ impl Shared {
         if length > self.options.max_request_bytes { Err(error::REQUEST_TOO_LARGE.into()) } else { Ok(()) }
     }
 
-    /// Lets others of the same connection go first.
-    async fn aside(&self) {
-        tokio::task::yield_now().await;
-    }
-
     /// Until the next time that quiet watches say how far they are.
     fn tick(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let interval = self.jitter.jitter(self.options.progress_interval, 0.1);

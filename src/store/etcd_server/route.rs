@@ -33,6 +33,13 @@ pub(super) async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> 
             Err(status) => frame::refuse(&status),
         },
         "/etcdserverpb.KV/Range" => match frame::read(request.into_body(), limit).await {
+            Ok((message, _)) if kv::is_long(&message) => {
+                // It runs beside the other requests of its connection, which would wait for it.
+                let tasks = shared.env.tasks.clone();
+                let answer = async move { frame::answer(kv::range(&shared, message).await) };
+                let ended = tasks.spawn("etcd range", answer).join().await;
+                ended.unwrap_or_else(|| frame::refuse(&error::STOPPED.into()))
+            }
             Ok((message, _)) => frame::answer(kv::range(&shared, message).await),
             Err(status) => frame::refuse(&status),
         },

@@ -26,6 +26,7 @@
 //! store that has older values elsewhere says so by giving a [`Past`]; then a value leaves memory
 //! when the one that takes its place is published, and events when there are too many.
 
+mod census;
 mod entry;
 pub(in crate::store) mod expiry;
 mod floor;
@@ -54,6 +55,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use self::census::Census;
 use self::index::Index;
 use self::leases::LeaseTable;
 use self::log::Log;
@@ -76,6 +78,8 @@ pub(in crate::store) struct Mvcc {
     /// The oldest revision that can be read or watched from.
     floor: AtomicU64,
     pins: Pins,
+    /// How many keys there are; held for a count, or for a key that comes or goes.
+    census: Mutex<Census>,
     log: Mutex<Log>,
     /// Taken before the log's lock and those of the groups.
     writer: Mutex<Writer>,
@@ -142,6 +146,7 @@ impl Mvcc {
             published: AtomicU64::new(at.0),
             floor: AtomicU64::new(at.0),
             pins: Pins::default(),
+            census: Mutex::default(),
             log: Mutex::new(Log::new(at)),
             writer: Mutex::new(Writer::new(at, at, leases)),
             past,
@@ -175,6 +180,10 @@ impl Mvcc {
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn census(&self) -> MutexGuard<'_, Census> {
+        self.census.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {

@@ -84,8 +84,18 @@ impl Mvcc {
     fn page(&self, range: &KeyRange, at: Revision, options: ListOptions) -> Result<Page> {
         let mut page = Page { revision: at, ..Page::default() };
         let mut missing: Vec<(usize, u32)> = Vec::new();
+        let counted = if range.as_single().is_some() { None } else { self.counted(range, at, options) };
+        if let Some(count) = counted.filter(|_| options.count_only) {
+            page.count = count;
+            return Ok(page);
+        }
         let mut visit = |entry: &Arc<Entry>| {
             let full = options.limit != 0 && page.items.len() == options.limit;
+            if full && let Some(count) = counted {
+                page.more = count > page.count;
+                page.count = count;
+                return ControlFlow::Break(());
+            }
             if options.count_only || full {
                 let live = entry.is_live_at(at);
                 page.count += usize::from(live);
@@ -122,6 +132,15 @@ impl Mvcc {
             }
         }
         Ok(page)
+    }
+
+    /// How many keys a range holds, where that is known and the read need not look at all of them.
+    fn counted(&self, range: &KeyRange, at: Revision, options: ListOptions) -> Option<usize> {
+        let visible = at <= self.published();
+        if visible && (options.limit != 0 || options.count_only) {
+            return self.census().count(range, at);
+        }
+        None
     }
 
     /// The value that an event wrote, from the log or the past.

@@ -1,12 +1,14 @@
 //! A store from what was written down.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::census::Census;
 use super::entry::{Entry, Version, own_key};
 use super::log::{Batch, ENTRY_BYTES, cost};
 use super::{Mvcc, MvccOptions};
-use crate::store::{Event, EventKind, KeyValue, Revision};
+use crate::store::{Event, EventKind, KeyRange, KeyValue, Revision};
 
 /// A store that is being read back. What is told comes in the order of revisions, and within one in
 /// that of its events; the versions below or at the floor need not be in any order, so long as each
@@ -92,6 +94,12 @@ impl Restore {
                 log.cool_all();
             }
         }
+        let mut keys = Vec::new();
+        mvcc.index.scan(&KeyRange::all(), |entry| {
+            keys.extend(entry.is_live().then(|| entry.key.clone()));
+            ControlFlow::Continue(())
+        });
+        *mvcc.census() = Census::of(keys.into_iter(), newest);
         mvcc.writer().restored(newest, floor);
         mvcc.set_published(newest);
         mvcc

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::census::Census;
 use super::entry::{Entry, Version, own_key};
 use super::groups::Groups;
 use super::leases::LeaseTable;
@@ -436,6 +437,9 @@ impl Mvcc {
             return;
         }
         let revision = record.revision;
+        if Census::concerns(&record.events) {
+            self.census().apply(revision, &record.events);
+        }
         self.set_published(revision);
         if self.past.is_some() {
             versions.as_slice().iter().for_each(|version| version.pass_older());
