@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::authority::Lenient;
 use super::{Shared, route};
 use crate::env::Tasks;
 
@@ -65,9 +66,9 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream) -> Result<(), Failur
             () = shared.draining.cancelled() => return Ok(()),
             tls = shared.env.clock.timeout(HANDSHAKE, shake) => tls??,
         };
-        return serve(shared, TokioIo::new(tls)).await;
+        return serve(shared, TokioIo::new(Lenient::new(tls))).await;
     }
-    serve(shared, TokioIo::new(stream)).await
+    serve(shared, TokioIo::new(Lenient::new(stream))).await
 }
 
 async fn serve(shared: Arc<Shared>, io: impl Read + Write + Unpin) -> Result<(), Failure> {
