@@ -872,6 +872,10 @@ async fn etcdctl_asks_how_it_is() {
     assert_eq!(status[0]["Status"]["header"]["revision"], 2);
     let by_url = Etcdctl { endpoint: format!("http://{}", etcdctl.endpoint), ..etcdctl };
     assert_eq!(by_url.run(&["get", "/a", "--print-value-only"]).await, "1\n");
+    // For these, etcdctl 3.4 has a connection whose authority is the whole URL.
+    let status = by_url.json(&["endpoint", "status"]).await;
+    assert_eq!(status[0]["Status"]["header"]["revision"], 2);
+    by_url.run(&["defrag"]).await;
     let etcdctl = Etcdctl { endpoint: served.server.address().to_string(), ..by_url };
     let health = etcdctl.output(&["endpoint", "health"]).await;
     assert!(health.status.success(), "{health:?}");

@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::authority::Lenient;
 use super::{Shared, route};
 
 /// How often a quiet connection is asked whether it is alive, and how long it may think. How often
@@ -66,9 +67,9 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream) -> Result<(), Failur
             () = shared.draining.cancelled() => return Ok(()),
             tls = shared.env.clock.timeout(HANDSHAKE, shake) => tls??,
         };
-        return serve(shared, TokioIo::new(tls)).await;
+        return serve(shared, TokioIo::new(Lenient::new(tls))).await;
     }
-    serve(shared, TokioIo::new(stream)).await
+    serve(shared, TokioIo::new(Lenient::new(stream))).await
 }
 
 async fn serve(shared: Arc<Shared>, io: impl Read + Write + Unpin) -> Result<(), Failure> {

@@ -8,9 +8,11 @@
 //! store and a single member can answer, and what is left is refused in etcd's words. What the store
 //! itself cannot do ([`ObjectStore::leases`], [`ObjectStore::maintenance`]) answers `UNIMPLEMENTED`.
 //!
-//! Code map: `listener` takes connections, `frame` reads and writes single messages, `route` leads
-//! them to `kv`, `lease`, `maintenance` and `cluster`; `watch` is a stream of its own kind.
+//! Code map: `listener` takes connections, `authority` bears with URLs for hosts, `frame` reads and
+//! writes single messages, `route` leads them to `kv`, `lease`, `maintenance` and `cluster`; `watch`
+//! is a stream of its own kind.
 
+mod authority;
 mod cluster;
 mod codec;
 mod convert;
