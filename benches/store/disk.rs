@@ -63,6 +63,7 @@ pub(crate) fn print() {
                     connections: in_flight.min(8),
                     in_flight,
                     time: TIME,
+                    count: u64::MAX,
                 };
                 let outcome = load.run(|number, to| message::put(key(number).as_bytes(), &[b'x'; 1024], to));
                 assert_eq!(outcome.failed, 0, "etcd refuses");

@@ -3,37 +3,34 @@
 //! The empty handler is a tonic server of the same HTTP/2 stack that reads a put and answers nothing: what
 //! it reaches is what the transport allows on this machine.
 
-use std::cell::{Cell as Shared, RefCell};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::Notify;
 use windlass::env::Env;
+use windlass::store::disk::{DiskOptions, DiskStore};
 use windlass::store::etcd_server::proto::{PutRequest, PutResponse};
 use windlass::store::etcd_server::{EtcdServer, EtcdServerOptions};
 use windlass::store::{MemoryStore, ObjectStore};
 
-use crate::load::{Connection, Happened, Load};
+use crate::load::Load;
 use crate::message;
 use crate::peer::Etcd;
 use crate::table::{Cell, median, remark, row, section};
+use crate::watchers::Watchers;
 
 const PUT: &str = "/etcdserverpb.KV/Put";
 const RANGE: &str = "/etcdserverpb.KV/Range";
-const WATCH: &str = "/etcdserverpb.Watch/Watch";
 const RUNS: usize = 3;
 const TIME: Duration = Duration::from_secs(3);
 const CONNECTIONS: usize = 8;
-const WATCHERS: usize = 1000;
-/// Puts that the slowest watchers may be behind, in the closed loop.
-const WINDOW: u64 = 64;
+/// Keys of the list that is read as a whole.
+const LIST: u64 = 150_000;
 
 /// Something that listens, on two threads of its own.
 struct Served {
@@ -94,7 +91,7 @@ fn serve_nothing() -> Served {
 }
 
 fn load(address: SocketAddr, path: &'static str, in_flight: usize) -> Load {
-    Load { address, path, connections: CONNECTIONS.min(in_flight), in_flight, time: TIME }
+    Load { address, path, connections: CONNECTIONS.min(in_flight), in_flight, time: TIME, count: u64::MAX }
 }
 
 fn put_message(number: u64, to: &mut Vec<u8>) {
@@ -105,99 +102,108 @@ fn get_message(number: u64, to: &mut Vec<u8>) {
     message::get(message::key(number).as_bytes(), to);
 }
 
-fn rate(address: SocketAddr, path: &'static str, flight: usize, message: fn(u64, &mut Vec<u8>)) -> Cell {
-    Cell::Rate(median(RUNS, || {
+fn rate(address: SocketAddr, path: &'static str, flight: usize, message: fn(u64, &mut Vec<u8>)) -> f64 {
+    median(RUNS, || {
         let outcome = load(address, path, flight).run(message);
         assert_eq!(outcome.failed, 0, "requests fail");
         outcome.rate
-    }))
+    })
 }
 
-/// Events delivered a second to watchers of one prefix, where puts wait for the watchers.
-fn fan_out(address: SocketAddr) -> Cell {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    Cell::Rate(runtime.block_on(async {
-        let (delivered, news) = (Shared::new(0u64), Notify::new());
-        let mut watch = Vec::new();
-        message::watch(b"/watched/", b"/watched0", &mut watch);
-        let ready = Shared::new(0);
-        let watchers = futures_util::future::join_all((0..CONNECTIONS).map(|_| async {
-            let mut connection = Connection::open(address, WATCH).await;
-            let open: Vec<u32> =
-                (0..WATCHERS / CONNECTIONS).map(|_| connection.request(&watch, false)).collect();
-            let parts = RefCell::new(std::collections::BTreeMap::<u32, BytesMut>::new());
-            open.iter().for_each(|stream| drop(parts.borrow_mut().insert(*stream, BytesMut::new())));
-            loop {
-                connection.flush().await;
-                connection
-                    .receive(|what| {
-                        let Happened::Data(stream, data) = what else { panic!("a watch ended") };
-                        let mut parts = parts.borrow_mut();
-                        let held = parts.get_mut(&stream).expect("a watch that is open");
-                        held.extend_from_slice(&data);
-                        while let Some(prefix) = held.get(1..5) {
-                            let length = u32::from_be_bytes(prefix.try_into().expect("four bytes")) as usize;
-                            if held.len() < 5 + length {
-                                break;
-                            }
-                            held.advance(5);
-                            match message::events(&held.split_to(length)) {
-                                0 => ready.set(ready.get() + 1),
-                                count => delivered.set(delivered.get() + count),
-                            }
-                        }
-                    })
-                    .await;
-                news.notify_one();
-            }
-        }));
-        let puts = async {
-            while ready.get() < WATCHERS {
-                news.notified().await;
-            }
-            let mut connection = Connection::open(address, PUT).await;
-            let (start, mut sent) = (Instant::now(), 0u64);
-            while start.elapsed() < TIME {
-                while delivered.get() + WINDOW * WATCHERS as u64 > sent * WATCHERS as u64 {
-                    let mut body = Vec::new();
-                    message::put(format!("/watched/{}", sent % 1000).as_bytes(), &[b'x'; 1024], &mut body);
-                    connection.request(&body, true);
-                    sent += 1;
-                }
-                connection.flush().await;
-                let answered = std::pin::pin!(connection.receive(|_| {}));
-                let told = std::pin::pin!(news.notified());
-                futures_util::future::select(answered, told).await;
-            }
-            delivered.get() as f64 / start.elapsed().as_secs_f64()
-        };
-        let (watchers, puts) = (std::pin::pin!(watchers), std::pin::pin!(puts));
-        match futures_util::future::select(puts, watchers).await {
-            futures_util::future::Either::Left((rate, _)) => rate,
-            futures_util::future::Either::Right(_) => panic!("the watches ended"),
-        }
-    }))
+fn range_message(number: u64, to: &mut Vec<u8>) {
+    let start = format!("/registry/pods/default/pod-{:06}", number * 500 % 99_500);
+    message::range(start.as_bytes(), b"/registry/pods0", 500, to);
+}
+
+fn list_message(_: u64, to: &mut Vec<u8>) {
+    message::range(b"/list/", b"/list0", 0, to);
+}
+
+fn times(ours: f64, empty: f64) -> Cell {
+    Cell::Times(ours / empty)
+}
+
+/// Fills a server with what is read later.
+fn fill(address: SocketAddr) {
+    let all = |count: u64, put: fn(u64, &mut Vec<u8>)| {
+        let load = load(address, PUT, 256);
+        load.run_times(count, put);
+    };
+    all(100_000, put_message);
+    all(LIST, |number, to| message::put(format!("/list/{number}").as_bytes(), &[b'x'; 1024], to));
 }
 
 pub(crate) fn print() {
-    section("over etcd's API, 1 KB, 100,000 keys", &["empty handler", "memory", "etcd"]);
-    let (empty, memory, peer) = (serve_nothing(), serve(Arc::new(MemoryStore::new())), Etcd::start());
-    let etcd =
-        |measure: &dyn Fn(SocketAddr) -> Cell| peer.as_ref().map_or(Cell::None, |peer| measure(peer.address));
-    // Every key is there before any is read.
-    for address in [Some(memory.address), peer.as_ref().map(|peer| peer.address)].into_iter().flatten() {
-        let fill = Load { time: Duration::from_secs(10), ..load(address, PUT, 64) };
-        fill.run(put_message);
-    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = DiskStore::open(folder.path(), DiskOptions::default().quota_bytes(None)).expect("a store");
+    let (empty, memory, disk, peer) =
+        (serve_nothing(), serve(Arc::new(MemoryStore::new())), serve(Arc::new(open)), Etcd::start());
+    let theirs = peer.as_ref().map(|peer| peer.address);
+    [Some(memory.address), Some(disk.address), theirs].into_iter().flatten().for_each(fill);
+    let columns = ["empty handler", "memory", "of empty", "disk", "of empty", "etcd"];
+    section("over etcd's API, 1 KB, 100,000 keys", &columns);
     for flight in [1, 64, 1000] {
         let measure = |address| rate(address, PUT, flight, put_message);
-        let cells = [measure(empty.address), measure(memory.address), etcd(&measure)];
+        let (empty, memory, disk) = (measure(empty.address), measure(memory.address), measure(disk.address));
+        let cells = [
+            Cell::Rate(empty),
+            Cell::Rate(memory),
+            times(memory, empty),
+            Cell::Rate(disk),
+            times(disk, empty),
+            theirs.map_or(Cell::None, |address| Cell::Rate(measure(address))),
+        ];
         row(&format!("put 1 KB, {flight} in flight"), &cells);
     }
-    for flight in [64, 1000] {
-        let measure = |address| rate(address, RANGE, flight, get_message);
-        row(&format!("get, {flight} in flight"), &[Cell::None, measure(memory.address), etcd(&measure)]);
+    type Message = fn(u64, &mut Vec<u8>);
+    let reads: [(&str, usize, Message); 4] = [
+        ("get, 64 in flight", 64, get_message),
+        ("get, 1000 in flight", 1000, get_message),
+        ("range of 500, 8 in flight", 8, range_message),
+        ("list of 150,000, 1 in flight", 1, list_message),
+    ];
+    for (name, flight, message) in reads {
+        let measure = |address| Cell::Rate(rate(address, RANGE, flight, message));
+        let cells = [
+            Cell::None,
+            measure(memory.address),
+            Cell::None,
+            measure(disk.address),
+            Cell::None,
+            theirs.map_or(Cell::None, measure),
+        ];
+        row(name, &cells);
     }
-    row("1,000 watchers of one prefix, events", &[Cell::None, fan_out(memory.address), etcd(&fan_out)]);
-    remark("etcd syncs its disk; the store in memory does not.");
+    remark("etcd and the disk sync what they answer; the store in memory does not.");
+    watchers(memory.address, disk.address, theirs);
+}
+
+fn watchers(memory: SocketAddr, disk: SocketAddr, etcd: Option<SocketAddr>) {
+    let columns = ["events", "puts", "put p99", "event p99", "last event"];
+    section("watchers over etcd's API, 1 KB", &columns);
+    for (name, watchers) in [
+        ("1,000 of one prefix", Watchers::Prefix(1000)),
+        ("1,000 of one prefix, 800 puts/s offered", Watchers::Offered(1000, 800)),
+        ("10,000 of one prefix", Watchers::Prefix(10_000)),
+        ("100,000 of different keys", Watchers::Keys(100_000)),
+    ] {
+        for (who, address) in [("memory", Some(memory)), ("disk", Some(disk)), ("etcd", etcd)] {
+            let Some(address) = address else { continue };
+            // What an etcd cannot follow is not offered to it: it would take minutes to come to an end.
+            if who == "etcd" && matches!(watchers, Watchers::Offered(..)) {
+                continue;
+            }
+            let seen = watchers.run(address);
+            let of_keys = matches!(watchers, Watchers::Keys(_));
+            let took = |took| if of_keys { Cell::None } else { Cell::Took(took) };
+            let cells = [
+                Cell::Rate(seen.events),
+                Cell::Rate(seen.puts),
+                Cell::Took(seen.put_p99),
+                took(seen.event_p99),
+                took(seen.last),
+            ];
+            row(&format!("{name}: {who}"), &cells);
+        }
+    }
 }

@@ -89,13 +89,22 @@ impl Connection {
         frame(&mut self.output, HEADERS, END_HEADERS, stream, self.headers.len());
         self.output.extend_from_slice(&self.headers);
         self.streams.insert(stream, self.stream_window);
+        self.message(stream, message, ends);
+        stream
+    }
+
+    /// Sends another message on a stream that is open.
+    pub(crate) fn send(&mut self, stream: u32, message: &[u8]) {
+        self.message(stream, message, false);
+    }
+
+    fn message(&mut self, stream: u32, message: &[u8], ends: bool) {
         let mut body = BytesMut::with_capacity(5 + message.len());
         body.put_u8(0);
         body.put_u32(message.len() as u32);
         body.extend_from_slice(message);
         self.waiting.push((stream, body.freeze(), ends));
         self.push();
-        stream
     }
 
     /// Sends of what waits whatever the windows let through.
@@ -216,6 +225,8 @@ pub(crate) struct Load {
     pub(crate) in_flight: usize,
     /// Counted after a fifth of it has passed.
     pub(crate) time: Duration,
+    /// So many requests, if they are done before.
+    pub(crate) count: u64,
 }
 
 /// How it went.
@@ -229,6 +240,17 @@ pub(crate) struct Outcome {
 }
 
 impl Load {
+    /// Sends so many requests, as fast as they are answered.
+    pub(crate) fn run_times(
+        mut self,
+        count: u64,
+        message: impl Fn(u64, &mut Vec<u8>) + Copy + Send + 'static,
+    ) {
+        self.count = count;
+        self.time = Duration::from_secs(600);
+        assert_eq!(self.run(message).failed, 0, "requests fail");
+    }
+
     /// Sends what `message` writes for the number of a request, on a thread of its own.
     pub(crate) fn run(self, message: impl Fn(u64, &mut Vec<u8>) + Copy + Send + 'static) -> Outcome {
         let thread = std::thread::spawn(move || {
@@ -262,7 +284,7 @@ impl Load {
         let mut happened = Vec::new();
         loop {
             let now = Instant::now();
-            while now < end && open.len() < share {
+            while now < end && next < self.count && open.len() < share {
                 body.clear();
                 message(next, &mut body);
                 next += self.connections as u64;

@@ -17,6 +17,7 @@ mod message;
 mod peer;
 mod size;
 mod table;
+mod watchers;
 
 /// The sections: what they are called, and what prints them.
 const SECTIONS: &[(&str, fn())] = &[

@@ -34,6 +34,11 @@ fn filled(keys: &[Bytes]) -> MemoryStore {
 
 /// How often a second `threads` together do `work`, which is given a number that never comes again.
 fn rate(threads: u64, work: impl Fn(u64) + Sync) -> f64 {
+    rate_of(threads, 256, work)
+}
+
+/// The same, where the clock is looked at after so many.
+fn rate_of(threads: u64, round: u64, work: impl Fn(u64) + Sync) -> f64 {
     median(RUNS, || {
         let done: u64 = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads)
@@ -42,7 +47,7 @@ fn rate(threads: u64, work: impl Fn(u64) + Sync) -> f64 {
                     scope.spawn(move || {
                         let (start, mut count) = (Instant::now(), 0);
                         while start.elapsed() < TIME {
-                            for _ in 0..256 {
+                            for _ in 0..round {
                                 work(count * threads + thread);
                                 count += 1;
                             }
@@ -80,6 +85,13 @@ pub(crate) fn print() {
         }))
     };
     row("get", &[gets(1), gets(2)]);
+    let few = |threads| {
+        Cell::Rate(rate(threads, |number| {
+            let got = store.get(at(number % 1000)).now_or_never().expect("a read does not wait");
+            assert!(got.expect("a get").is_some());
+        }))
+    };
+    row("get of 1,000 keys of them, which the caches hold", &[few(1), few(2)]);
     let ranges = |threads| {
         Cell::Rate(rate(threads, |number| {
             let start = format!("/registry/pods/default/pod-{:06}", number * 500 % (KEYS - 500));
@@ -89,6 +101,19 @@ pub(crate) fn print() {
         }))
     };
     row("range of 500, counting what is behind", &[ranges(1), ranges(2)]);
+    let large = MemoryStore::new();
+    for number in 0..150_000 {
+        let key = Bytes::from(format!("/registry/pods/default/pod-{number:06}"));
+        large.put(key, vec![b'x'; 1024]).now_or_never().expect("no wait").expect("a put");
+    }
+    let lists = |threads| {
+        Cell::Rate(rate_of(threads, 1, |_| {
+            let page = large.list(KeyRange::prefix("/registry/pods/"), ListOptions::default()).now_or_never();
+            assert_eq!(page.expect("a read does not wait").expect("a list").items.len(), 150_000);
+        }))
+    };
+    row("list of 150,000", &[lists(1), lists(2)]);
+    drop(large);
     fan_out();
     per_key();
 }

@@ -38,11 +38,13 @@ pub(crate) fn range(start: &[u8], end: &[u8], limit: u64, to: &mut Vec<u8>) {
     varint(limit, to);
 }
 
-/// `WatchRequest` that creates a watch of a range.
+/// `WatchRequest` that creates a watch of a range, or of one key where it has no end.
 pub(crate) fn watch(start: &[u8], end: &[u8], to: &mut Vec<u8>) {
     let mut create = Vec::new();
     bytes(1, start, &mut create);
-    bytes(2, end, &mut create);
+    if !end.is_empty() {
+        bytes(2, end, &mut create);
+    }
     bytes(1, &create, to);
 }
 

@@ -13,6 +13,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::unconstrained;
 
 use super::authority::Lenient;
 use super::{Shared, route};
@@ -102,7 +103,7 @@ async fn serve(shared: Arc<Shared>, io: impl Read + Write + Unpin) -> Result<(),
             if let Poll::Ready(ended) = connection.as_mut().poll(context) {
                 return Poll::Ready(ended);
             }
-            running.extend(begun.take());
+            running.extend(begun.take().into_iter().map(unconstrained));
             let mut ended = 0;
             while let Poll::Ready(Some(())) = running.poll_next_unpin(context) {
                 ended += 1;
@@ -121,7 +122,8 @@ async fn serve(shared: Arc<Shared>, io: impl Read + Write + Unpin) -> Result<(),
 ///
 /// A connection drives its own requests: all that one read brings are looked at one after the other,
 /// and what they answer at once leaves in one write. What would keep the others waiting has a task of
-/// its own.
+/// its own. They are not held to one task's budget of operations: a thousand may be answered by one sync
+/// of a disk, and all but the first hundred would only be asked again.
 #[derive(Clone, Default)]
 struct Begun(Arc<Mutex<Vec<Request>>>);
 

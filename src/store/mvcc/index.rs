@@ -19,10 +19,20 @@ use scc::{Comparable, Equivalent, Guard, HashIndex, TreeIndex};
 use super::entry::Entry;
 use crate::store::KeyRange;
 
-#[derive(Default)]
 pub(super) struct Index {
     by_key: HashIndex<ByKey, (), FxBuildHasher>,
-    in_order: TreeIndex<InOrder, Arc<Entry>>,
+    /// Below all keys stands the empty one, which is nobody's: the tree walks through all its leaves when it
+    /// is to begin at a key with none below.
+    in_order: TreeIndex<InOrder, Option<Arc<Entry>>>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        let in_order = TreeIndex::default();
+        let first = in_order.insert_sync(InOrder(Bytes::new()), None);
+        debug_assert!(first.is_ok(), "the tree was empty");
+        Self { by_key: HashIndex::default(), in_order }
+    }
 }
 
 /// An entry, which is what its key is.
@@ -89,7 +99,7 @@ impl Index {
             range.end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(&end[..])),
         );
         let guard = Guard::new();
-        for (_, entry) in self.in_order.range::<[u8], _>(bounds, &guard) {
+        for entry in self.in_order.range::<[u8], _>(bounds, &guard).filter_map(|(_, entry)| entry.as_ref()) {
             if look(entry).is_break() {
                 return;
             }
@@ -99,7 +109,7 @@ impl Index {
     /// Adds the entry of a key that has none; only under the writers' lock.
     pub(super) fn insert(&self, entry: Entry) {
         let entry = Arc::new(entry);
-        let tree = self.in_order.insert_sync(InOrder(entry.key.clone()), entry.clone());
+        let tree = self.in_order.insert_sync(InOrder(entry.key.clone()), Some(entry.clone()));
         let hash = self.by_key.insert_sync(ByKey(entry), ());
         debug_assert!(tree.is_ok() && hash.is_ok(), "the key had no entry");
     }
@@ -114,7 +124,7 @@ impl Index {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         let guard = Guard::new();
-        assert_eq!(self.by_key.len(), self.in_order.iter(&guard).count());
+        assert_eq!(self.by_key.len(), self.in_order.iter(&guard).flat_map(|(_, entry)| entry).count());
         self.by_key.len()
     }
 }

@@ -49,7 +49,7 @@ mod tests;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -68,6 +68,10 @@ use crate::env::Env;
 pub(in crate::store) use self::record::{Change, Past, Record, Staged};
 pub(in crate::store) use self::restore::{Restore, Restored};
 pub(in crate::store) use self::snapshot::SnapshotSource;
+
+/// How often a writer tries to get the lock before it sleeps, and how long it pauses in between.
+const TRIES: usize = 32;
+const PAUSES: usize = 8;
 
 /// Keys, history, watchers and leases. See the [module](self).
 pub(in crate::store) struct Mvcc {
@@ -178,7 +182,16 @@ impl Mvcc {
         self.floor.store(floor.0, Ordering::SeqCst);
     }
 
+    /// Waits for the writers' lock. It is held for about a microsecond, less than it takes to put a
+    /// thread to sleep and to wake it.
     fn writer(&self) -> MutexGuard<'_, Writer> {
+        for _ in 0..TRIES {
+            match self.writer.try_lock() {
+                Ok(writer) => return writer,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => (0..PAUSES).for_each(|_| std::hint::spin_loop()),
+            }
+        }
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
