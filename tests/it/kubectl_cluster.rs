@@ -228,7 +228,7 @@ async fn a_deployment_scales_rolls_over_and_back() {
     bench.observed().await;
     let unseen = "--for=jsonpath={.status.updatedReplicas}=3";
     let said = bench.fail(&["wait", "deploy/web", unseen, "--timeout=0"], "").await;
-    assert!(said.contains("timed out"), "{said}");
+    assert!(said.contains("condition not met"), "{said}");
     bench.run(&["rollout", "resume", "deploy/web"]).await;
     bench.rolled_out().await;
     bench.run(&["wait", "deploy/web", "--for=condition=Available", SOON]).await;

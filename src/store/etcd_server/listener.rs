@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http2;
@@ -123,7 +125,8 @@ async fn serve(shared: Arc<Shared>, io: impl Read + Write + Unpin) -> Result<(),
 /// A connection drives its own requests: all that one read brings are looked at one after the other,
 /// and what they answer at once leaves in one write. What would keep the others waiting has a task of
 /// its own. They are not held to one task's budget of operations: a thousand may be answered by one sync
-/// of a disk, and all but the first hundred would only be asked again.
+/// of a disk, and all but the first hundred would only be asked again. One that panics ends alone, as a
+/// task does.
 #[derive(Clone, Default)]
 struct Begun(Arc<Mutex<Vec<Request>>>);
 
@@ -137,6 +140,25 @@ impl Begun {
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Begun {
     fn execute(&self, request: F) {
+        let request = AssertUnwindSafe(request).catch_unwind().map(drop);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Box::pin(request));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::rt::Executor;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_panics_ends_alone() {
+        let begun = Begun::default();
+        let (told, heard) = tokio::sync::oneshot::channel();
+        begun.execute(async { panic!("on purpose") });
+        begun.execute(async { told.send(()).expect("somebody listens") });
+        let mut running: FuturesUnordered<_> = begun.take().into_iter().collect();
+        while let Some(()) = running.next().await {}
+        heard.await.expect("the other request has gone on");
     }
 }
