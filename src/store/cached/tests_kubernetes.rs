@@ -9,20 +9,20 @@
 //! | `RunTestUnconditionalDelete`, `…ConditionalDelete`, `…DeleteWithConflict`, `…DeleteWithSuggestion*`, `…ValidateDeletionWith*`, `…PreconditionalDeleteWith*` | [`a_write_happens_only_on_the_state_that_it_names`]; preconditions: the server's registry, not yet on an object that changes meanwhile; it has no suggestions, for it reads the store |
 //! | `RunTestGuaranteedUpdateChecksStoredData` | [`what_is_stored_is_compared_and_not_what_is_cached`]; not held: a value stored oddly, or sealed with an old key, is not written anew by an update that changes nothing |
 //! | `RunTestCreateWithTTL`, `…GuaranteedUpdateWithTTL` | leases of keys: the store's conformance suite; not held: no object is given a lease |
-//! | `RunTestGet` | [`a_get_sees_every_commit_before_it`]; `resourceVersion`: the server's registry |
-//! | `RunTestList`, `…GetListRecursivePrefix`, `…GetListNonRecursive`, `…NamespaceScopedList`, `…ListPaging`, `…ListContinuation`, `…ListContinuationWithFilter`, `…ListPaginationRareObject` | [`every_list_is_what_its_revision_held`], [`a_revision_that_is_not_there_is_refused`]; options and tokens: the server's registry |
-//! | `RunTestListInconsistentContinuation` | [`a_list_goes_on_at_the_newest_revision_where_its_own_is_gone`] |
+//! | `RunTestGet` | [`a_get_sees_every_commit_before_it`]; `resourceVersion`: the server's registry, untested |
+//! | `RunTestList`, `…GetListRecursivePrefix`, `…GetListNonRecursive`, `…NamespaceScopedList`, `…ListPaging`, `…ListContinuation`, `…ListContinuationWithFilter`, `…ListPaginationRareObject` | [`every_list_is_what_its_revision_held`], [`a_revision_that_is_not_there_is_refused`]; options: the server's registry, tested in part; not held: a token is not Kubernetes' to the byte, and one whose start has no NUL goes on behind it; untested: selectors of `metadata.namespace` |
+//! | `RunTestListInconsistentContinuation` | [`a_list_goes_on_at_the_newest_revision_where_its_own_is_gone`], without a limit |
 //! | `RunTestListResourceVersionMatch`, `…ConsistentList` | [`a_list_is_as_new_as_it_is_asked_to_be`] |
 //! | `RunTestCompactRevision` | [`compaction_forgets_in_the_cache_what_it_forgets_in_the_store`], where it goes through the cache; what somebody else compacts in the store, the cache keeps |
 //! | `RunTestTransformationFailure`, `…WatchError`, `RunWatchErrorIsBlockingFurtherEvents`, `…WatchWithUnsafeDelete` | `a_value_that_is_no_object_is_passed_over`: one value that does not decode neither fails a list nor ends a watch here; not held: a value that `Encrypted` cannot open makes its resource unavailable, and one that is broken cannot be deleted through the API |
 //! | `RunTestStats`, `…KeySchema` | counts of ranges: the store's conformance suite; keys: `api::Resource`; not held: sizes by resource |
 //! | `RunTestWatch`, `…DeleteTriggerWatch`, `…WatchFromNonZero`, `…WatchDeleteEventObjectHaveLatestRV` | [`a_watch_tells_what_an_object_came_to_be_for_it`] |
-//! | `RunTestWatchFromZero`, `RunSendInitialEventsBackwardCompatibility`, `RunWatchSemantics`, `…InitialEventsExtended`, `RunWatchListMatchSingle` | [`a_watch_begins_as_it_is_asked_to`] |
+//! | `RunTestWatchFromZero`, `RunSendInitialEventsBackwardCompatibility`, `RunWatchSemantics`, `…InitialEventsExtended`, `RunWatchListMatchSingle` | [`a_watch_begins_as_it_is_asked_to`]; what the server makes of its options: tested in part |
 //! | `RunTestDelayedWatchDelivery` | [`a_watch_that_nobody_reads_misses_nothing`] |
 //! | `RunTestWatchContextCancel`, `…WatcherTimeout` | [`a_watch_that_is_dropped_leaves_nothing_behind`]; that nobody waits for one that does not read: the store's conformance suite |
 //! | `RunTestWatchInitializationSignal` | `Cached::watch` answers once it has begun |
 //! | `RunOptionalTestProgressNotify`, `RunTestWatchDispatchBookmarkEvents`, `…OptionalWatchBookmarksWithCorrectResourceVersion` | [`bookmarks_come_to_those_who_want_them_and_never_run_ahead`] |
-//! | `RunTestClusterScopedWatch`, `…NamespaceScopedWatch` | [`a_watch_sees_its_scope_and_nothing_else`] |
+//! | `RunTestClusterScopedWatch`, `…NamespaceScopedWatch` | [`a_watch_sees_its_scope_and_nothing_else`], by additions alone |
 
 use std::collections::BTreeMap;
 

@@ -12,7 +12,8 @@
 //!
 //! # Reading
 //!
-//! Reads of the newest state take no lock; those of the past lock a version, or the log, for as long
+//! Reads of the newest state take no lock, but for one that counts more than it reads, which locks the
+//! keys' chunks for two searches (see `census`); those of the past lock a version, or the log, for as long
 //! as it takes to copy a pointer. One index finds a key's entry, the entry has its
 //! versions newest first, and a reader passes over those that are newer than the revision it reads
 //! (see `entry`, `index`). A writer makes a whole transaction's versions before it publishes its
