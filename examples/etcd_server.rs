@@ -15,6 +15,10 @@ use windlass::env::Env;
 use windlass::store::HistoryFull;
 use windlass::store::etcd_server::{EtcdServer, EtcdServerOptions};
 
+/// A server allocates in one thread and frees in another, by the batch; this allocator is good at that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A store behind etcd's gRPC API.
 #[derive(Debug, Parser)]
 struct Arguments {

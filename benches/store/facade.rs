@@ -1,25 +1,22 @@
-//! Stores over etcd's API, beside a handler that does nothing and a real etcd.
+//! Stores over etcd's API, beside handlers that do nothing and a real etcd.
 //!
-//! The empty handler is a tonic server of the same HTTP/2 stack that reads a put and answers nothing: what
-//! it reaches is what the transport allows on this machine.
+//! What an empty handler reaches is what the transport allows on this machine; what one reaches that waits
+//! for a sync is what it allows to whoever is durable (see [`nothing`]).
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use windlass::env::Env;
 use windlass::store::disk::{DiskOptions, DiskStore};
-use windlass::store::etcd_server::proto::{PutRequest, PutResponse};
 use windlass::store::etcd_server::{EtcdServer, EtcdServerOptions};
 use windlass::store::{MemoryStore, ObjectStore};
 
 use crate::load::Load;
 use crate::message;
+use crate::nothing;
 use crate::peer::Etcd;
 use crate::table::{Cell, median, remark, row, section};
 use crate::watchers::Watchers;
@@ -33,12 +30,18 @@ const CONNECTIONS: usize = 8;
 const LIST: u64 = 150_000;
 
 /// Something that listens, on two threads of its own.
-struct Served {
+pub(crate) struct Served {
     address: SocketAddr,
     _runtime: Runtime,
 }
 
-fn runtime() -> Runtime {
+impl Served {
+    pub(crate) fn new(address: SocketAddr, runtime: Runtime) -> Self {
+        Self { address, _runtime: runtime }
+    }
+}
+
+pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
@@ -48,46 +51,7 @@ fn serve(store: Arc<dyn ObjectStore>) -> Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         EtcdServer::start(&Env::system(), store, listener, EtcdServerOptions::default()).expect("a server")
     });
-    Served { address: server.address(), _runtime: runtime }
-}
-
-/// Answers every put with an empty message.
-#[derive(Clone, Copy)]
-struct Nothing;
-
-impl tower_service::Service<tonic::Request<PutRequest>> for Nothing {
-    type Response = tonic::Response<PutResponse>;
-    type Error = tonic::Status;
-    type Future = std::future::Ready<Result<Self::Response, tonic::Status>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), tonic::Status>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: tonic::Request<PutRequest>) -> Self::Future {
-        std::future::ready(Ok(tonic::Response::new(PutResponse::default())))
-    }
-}
-
-fn serve_nothing() -> Served {
-    let runtime = runtime();
-    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
-    let address = listener.local_addr().expect("an address");
-    runtime.spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.expect("a connection");
-            stream.set_nodelay(true).expect("no delay");
-            let service = service_fn(async |request| {
-                let codec = tonic_prost::ProstCodec::<PutResponse, PutRequest>::default();
-                Ok::<_, Infallible>(tonic::server::Grpc::new(codec).unary(Nothing, request).await)
-            });
-            let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                .max_concurrent_streams(u32::MAX)
-                .serve_connection(TokioIo::new(stream), service);
-            tokio::spawn(connection);
-        }
-    });
-    Served { address, _runtime: runtime }
+    Served::new(server.address(), runtime)
 }
 
 fn load(address: SocketAddr, path: &'static str, in_flight: usize) -> Load {
@@ -136,21 +100,25 @@ fn fill(address: SocketAddr) {
 pub(crate) fn print() {
     let folder = tempfile::tempdir().expect("a folder");
     let open = DiskStore::open(folder.path(), DiskOptions::default().quota_bytes(None)).expect("a store");
-    let (empty, memory, disk, peer) =
-        (serve_nothing(), serve(Arc::new(MemoryStore::new())), serve(Arc::new(open)), Etcd::start());
+    let (empty, synced) = (nothing::at_once(), nothing::synced());
+    let (memory, disk, peer) = (serve(Arc::new(MemoryStore::new())), serve(Arc::new(open)), Etcd::start());
     let theirs = peer.as_ref().map(|peer| peer.address);
     [Some(memory.address), Some(disk.address), theirs].into_iter().flatten().for_each(fill);
-    let columns = ["empty handler", "memory", "of empty", "disk", "of empty", "etcd"];
+    let columns =
+        ["empty handler", "memory", "of empty", "empty, synced", "disk", "of empty", "of synced", "etcd"];
     section("over etcd's API, 1 KB, 100,000 keys", &columns);
     for flight in [1, 64, 1000] {
         let measure = |address| rate(address, PUT, flight, put_message);
-        let (empty, memory, disk) = (measure(empty.address), measure(memory.address), measure(disk.address));
+        let (empty, memory) = (measure(empty.address), measure(memory.address));
+        let (synced, disk) = (measure(synced.address), measure(disk.address));
         let cells = [
             Cell::Rate(empty),
             Cell::Rate(memory),
             times(memory, empty),
+            Cell::Rate(synced),
             Cell::Rate(disk),
             times(disk, empty),
+            times(disk, synced),
             theirs.map_or(Cell::None, |address| Cell::Rate(measure(address))),
         ];
         row(&format!("put 1 KB, {flight} in flight"), &cells);
@@ -168,7 +136,9 @@ pub(crate) fn print() {
             Cell::None,
             measure(memory.address),
             Cell::None,
+            Cell::None,
             measure(disk.address),
+            Cell::None,
             Cell::None,
             theirs.map_or(Cell::None, measure),
         ];

@@ -26,6 +26,8 @@ const ACK: u8 = 1;
 
 /// The window that a server grants at first, for a connection and for a stream.
 const FIRST_WINDOW: i64 = 65_535;
+/// The largest window that there can be: what this client grants for a connection.
+const LARGEST_WINDOW: u32 = 0x7fff_ffff;
 /// The largest frame that every server takes.
 const FRAME: usize = 16_384;
 
@@ -42,6 +44,8 @@ pub(crate) struct Connection {
     stream_window: i64,
     /// What may still be sent on the streams that are open.
     streams: BTreeMap<u32, i64>,
+    /// What has been taken of the window granted for the connection.
+    taken: u32,
     /// Data that waits for a window, oldest first: stream, bytes, whether the stream ends with it.
     waiting: Vec<(u32, Bytes, bool)>,
 }
@@ -61,14 +65,14 @@ impl Connection {
         socket.set_nodelay(true).expect("no delay");
         let mut output = BytesMut::from(&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..]);
         // No dynamic table for answers, windows as large as can be.
-        let settings = [(1u16, 0u32), (4, 0x7fff_ffff), (5, 16_384)];
+        let settings = [(1u16, 0u32), (4, LARGEST_WINDOW), (5, 16_384)];
         frame(&mut output, SETTINGS, 0, 0, 6 * settings.len());
         for (name, value) in settings {
             output.put_u16(name);
             output.put_u32(value);
         }
         frame(&mut output, WINDOW_UPDATE, 0, 0, 4);
-        output.put_u32(0x7fff_ffff - FIRST_WINDOW as u32);
+        output.put_u32(LARGEST_WINDOW - FIRST_WINDOW as u32);
         Self {
             socket,
             headers: headers(path, &address.to_string()),
@@ -78,6 +82,7 @@ impl Connection {
             window: FIRST_WINDOW,
             stream_window: FIRST_WINDOW,
             streams: BTreeMap::new(),
+            taken: 0,
             waiting: Vec::new(),
         }
     }
@@ -152,7 +157,14 @@ impl Connection {
             self.input.advance(9);
             let mut payload = self.input.split_to(length).freeze();
             match kind {
-                DATA => tell(Happened::Data(stream, payload)),
+                DATA => {
+                    self.taken += length as u32;
+                    if self.taken > LARGEST_WINDOW / 2 {
+                        frame(&mut self.output, WINDOW_UPDATE, 0, 0, 4);
+                        self.output.put_u32(std::mem::take(&mut self.taken));
+                    }
+                    tell(Happened::Data(stream, payload));
+                }
                 SETTINGS if flags & ACK == 0 => {
                     while payload.len() >= 6 {
                         let (name, value) = (payload.get_u16(), payload.get_u32());

@@ -14,10 +14,16 @@ mod facade;
 mod load;
 mod memory;
 mod message;
+mod nothing;
 mod peer;
 mod size;
 mod table;
 mod watchers;
+
+/// What serves many small writes at once allocates in one thread and frees in another, by the batch, which the
+/// allocator of the system does slowly: the example `etcd_server` chooses another, and so does this.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The sections: what they are called, and what prints them.
 const SECTIONS: &[(&str, fn())] = &[

@@ -21,11 +21,6 @@ impl Worker {
         std::thread::Builder::new().name(name.to_owned()).spawn(work).map(Self)
     }
 
-    /// Lets other threads run that wait for this one's processor; returns at once where none does.
-    pub fn yield_now() {
-        std::thread::yield_now();
-    }
-
     /// Whether its work is done.
     #[must_use]
     pub fn is_finished(&self) -> bool {

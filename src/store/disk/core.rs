@@ -27,9 +27,6 @@ use crate::env::Worker;
 use crate::store::mvcc::{Change, Mvcc, Record};
 use crate::store::{Error, Result, Revision};
 
-/// How often the flusher lets others go first, at most, before it writes a batch.
-const GATHER: usize = 16;
-
 /// The store, below its public face.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -280,22 +277,7 @@ impl Core {
             if ended {
                 return;
             }
-            self.gather();
             self.flush();
-        }
-    }
-
-    /// Lets those who are about to queue do so, for as long as somebody does: one sync serves them all, and
-    /// takes as long for one as for a hundred. A lone writer is not kept waiting.
-    fn gather(&self) {
-        let queued = || lock(&self.queue).batch.waiting.len();
-        let mut before = queued();
-        for _ in 0..GATHER {
-            Worker::yield_now();
-            match queued() {
-                now if now == before => return,
-                now => before = now,
-            }
         }
     }
 

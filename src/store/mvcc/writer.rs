@@ -146,6 +146,7 @@ impl Mvcc {
         record: impl FnOnce(&Record) -> T,
     ) -> Result<Staged<T>> {
         txn.check()?;
+        self.approach(&txn);
         let mut writer = self.writer();
         let (answer, pending) = self.apply_txn(&mut writer, txn)?;
         let recorded = pending.map(|pending| {
