@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Reads an object as it is now.
 ///
-/// A revision that has not happened is refused; any other is satisfied by the newest.
+/// A revision that does not happen is refused; any other is satisfied by the newest.
 pub(super) async fn get(call: &Call<'_>, options: &GetOptions) -> Result<Object, Status> {
     if let Some(asked) = options.resource_version.filter(|asked| *asked != Revision::NONE) {
         happened(call, asked).await?;
@@ -72,9 +72,7 @@ pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<Objec
     };
     match page {
         Ok(page) => Ok(answer(call, page)),
-        Err(store::Error::Compacted { .. }) if options.continue_token.is_some() => {
-            Err(continue_expired(call, &query))
-        }
+        Err(store::Error::Compacted { .. }) if query.start.is_some() => Err(continue_expired(call, &query)),
         Err(error) => Err(store_error(&error)),
     }
 }
@@ -92,8 +90,10 @@ fn answer(call: &Call<'_>, page: ObjectPage) -> ObjectList {
 /// A selector of a namespace makes no narrower prefix. Kubernetes has it narrow the first page, whose token
 /// its own second page then reads below the wider prefix; ours goes on rightly there, too.
 fn below<'a>(call: &Call<'_>, key: &'a str) -> &'a str {
-    let inner = key.strip_prefix(call.namespace()).and_then(|rest| rest.strip_prefix('/'));
-    inner.filter(|_| !call.namespace().is_empty()).unwrap_or(key)
+    match call.namespace() {
+        "" => key,
+        namespace => key.strip_prefix(namespace).and_then(|rest| rest.strip_prefix('/')).unwrap_or(key),
+    }
 }
 
 /// Where a list starts: at which revision, and with which key.
