@@ -27,7 +27,8 @@ pub enum Request {
         /// How.
         options: ListOptions,
     },
-    /// Follows many objects: [`Response::Watch`](super::Response::Watch).
+    /// Follows many objects: [`Response::Watch`](super::Response::Watch). That what it should begin with is
+    /// no longer kept, or has not happened, is told by the watch itself, as an error that ends it.
     Watch {
         /// Which resource, and in which namespace; all where none is named.
         target: Target,
@@ -189,13 +190,14 @@ pub struct WatchOptions {
     pub labels: LabelSelector,
     /// Which fields.
     pub fields: FieldSelector,
-    /// Deliver what happened after this revision. 0 or none: first all that exists, as added.
+    /// Deliver what happened after this revision. 0 or none: first all that exists, as added, as if
+    /// `send_initial_events` were set.
     pub resource_version: Option<Revision>,
     /// How `resource_version` is meant (with `send_initial_events`).
     pub resource_version_match: Option<ResourceVersionMatch>,
     /// Deliver bookmarks.
     pub bookmarks: bool,
-    /// First all that exists, then a bookmark that says so.
+    /// First all that exists, then (with `bookmarks`) a bookmark that says so.
     pub send_initial_events: Option<bool>,
     /// End the watch after so long.
     pub timeout: Option<Duration>,

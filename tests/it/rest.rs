@@ -320,6 +320,9 @@ async fn a_watch_from_a_revision_that_is_no_longer_kept_says_so_and_ends() {
     let response = server.service(Identity::admin()).call(request).await.unwrap();
     let text = response.into_body().collect().await.unwrap().to_bytes();
     let said: Value = serde_json::from_slice(&text).unwrap();
-    let status = if said["type"] == "ERROR" { &said["object"] } else { &said };
-    assert_eq!((&status["code"], &status["reason"]), (&json!(410), &json!("Expired")));
+    let status = &said["object"];
+    assert_eq!(
+        (&said["type"], &status["code"], &status["reason"]),
+        (&json!("ERROR"), &json!(410), &json!("Expired"))
+    );
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use windlass::api::{Object, Revision, Status};
 use windlass::client::{
     Client, ClientExt, DeleteOptions, Error, FieldValidation, Identity, ListOptions, ObjectList, Patch,
-    PatchType, Payload, Target, WatchOptions, WatchStream, WriteOptions,
+    PatchType, Payload, Target, WatchEvent, WatchOptions, WatchStream, WriteOptions,
 };
 use windlass::env::Env;
 use windlass::server::{ApiServer, ApiServerBuilder};
@@ -214,4 +215,63 @@ pub(crate) fn deployment(name: &str) -> Value {
 pub(crate) fn service(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
         "spec": {"selector": {"app": name}, "ports": [{"port": 80}]}})
+}
+
+/// The definition of a kind whose objects can be selected by a node that may change.
+pub(crate) fn placed_kind(plural: &str, kind: &str, scope: &str) -> Value {
+    json!({
+        "metadata": {"name": format!("{plural}.example.com")},
+        "spec": {
+            "group": "example.com",
+            "scope": scope,
+            "names": {"plural": plural, "kind": kind},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+                "selectableFields": [{"jsonPath": ".spec.nodeName"}],
+            }],
+        },
+    })
+}
+
+/// A server with `slots` (namespaced) and `racks` (cluster scope), and namespaces for the former.
+pub(crate) async fn placed_kit(namespaces: &[&str]) -> Kit {
+    let kit = kit().await;
+    for (plural, kind, scope) in [("slots", "Slot", "Namespaced"), ("racks", "Rack", "Cluster")] {
+        kit.create("", "customresourcedefinitions", placed_kind(plural, kind, scope)).await.unwrap();
+    }
+    for namespace in namespaces {
+        kit.create("", "namespaces", json!({"metadata": {"name": namespace}})).await.unwrap();
+    }
+    kit
+}
+
+/// A slot or rack on a node.
+pub(crate) fn placed(name: &str, node: &str) -> Value {
+    json!({"metadata": {"name": name}, "spec": {"nodeName": node}})
+}
+
+impl Kit {
+    /// Writes an object, whether it exists or not; answers it as it is stored.
+    pub(crate) async fn put(&self, namespace: &str, path: &str, mut tree: Value) -> Object {
+        if let Ok(held) = self.get(namespace, path).await {
+            tree["metadata"]["resourceVersion"] = held["metadata"]["resourceVersion"].clone();
+            self.update(namespace, path, tree).await.unwrap();
+        } else {
+            let plural = path.split('/').next().unwrap();
+            self.create(namespace, plural, tree).await.unwrap();
+        }
+        self.client.get(self.at(namespace, path)).await.unwrap()
+    }
+
+    /// A config map of the default namespace, and the revision that made it.
+    pub(crate) async fn config_map(&self, name: &str) -> Revision {
+        self.put("default", &format!("configmaps/{name}"), config_map(name)).await.revision()
+    }
+}
+
+/// What a watch has told by now, once its cache has reached what `kit` has written.
+pub(crate) async fn told(kit: &Kit, plural: &str, watch: &mut WatchStream) -> Vec<Result<WatchEvent, Error>> {
+    kit.list("", plural, ListOptions::default()).await.unwrap();
+    std::iter::from_fn(|| watch.next().now_or_never().flatten()).collect()
 }

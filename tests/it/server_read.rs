@@ -165,9 +165,6 @@ async fn a_watch_ends_when_its_time_is_over_or_its_options_are_wrong() {
     assert!(
         refused.message.contains("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
     );
-    let ahead = watch_options(|options| options.resource_version = Some(Revision(1 << 40)));
-    let refused = kit.watch("default", "configmaps", ahead).await.err().unwrap();
-    assert_eq!(said(&refused).0, 504);
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,7 +185,7 @@ async fn what_was_compacted_is_expired() {
     let rest = kit.list("default", "configmaps", inconsistent).await.unwrap();
     assert_eq!(names(&rest), ["b", "c", "d", "e"]);
     let old = watch_options(|options| options.resource_version = Some(first.revision));
-    let refused = kit.watch("default", "configmaps", old).await.err().unwrap();
+    let refused = kit.watch("default", "configmaps", old).await.unwrap().next().await.unwrap().unwrap_err();
     assert!(matches!(refused, Error::Expired(_)), "{refused}");
 }
 

@@ -101,14 +101,19 @@ pub fn decode_list(query: &Query) -> Result<ListOptions, Box<Status>> {
     }
     refuse("ListOptions", &errors)?;
     let limit = query.int("limit")?;
+    let resource_version = match revision(query) {
+        Err(_) if query.get("continue").is_some() => {
+            return Err(bad("specifying resource version is not allowed when using continue"));
+        }
+        read => read.map_err(|error| bad(format!("invalid resource version: {error}")))?,
+    };
     Ok(ListOptions {
         labels: labels(query)?,
         fields: fields(query)?,
         // Kubernetes takes a negative limit for none.
         limit: limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0),
         continue_token: query.get("continue").map(Into::into),
-        resource_version: revision(query)
-            .map_err(|error| bad(format!("invalid resource version: {error}")))?,
+        resource_version,
         resource_version_match: chosen.and_then(version_match),
     })
 }
@@ -432,12 +437,13 @@ fn bad(why: impl AsRef<str>) -> Box<Status> {
 /// Go's words for a text that is no number (or one too large for its type).
 fn not_a_number(function: &str, text: &str) -> String {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    let what =
-        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) && function == "ParseInt" {
-            "value out of range"
-        } else {
-            "invalid syntax"
-        };
+    let signed = digits.len() < text.len();
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let what = if is_number && (!signed || function == "ParseInt") {
+        "value out of range"
+    } else {
+        "invalid syntax"
+    };
     format!("strconv.{function}: parsing {text:?}: {what}")
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Answer, ApiServer, convert, reviews, subresources};
-use crate::api::{Object, ObjectKey, Resource, Revision, Status, field, status};
+use crate::api::{Object, ObjectKey, Resource, Revision, Status, field, names, status};
 use crate::client::{Identity, Patch, PatchType, Request, Response, Target, WriteOptions};
 use crate::store;
 
@@ -186,8 +186,8 @@ impl<'a> Call<'a> {
         }
         let names_one = !matches!(verb, "list" | "watch" | "deletecollection")
             && (verb != "create" || self.target.subresource.is_some());
-        if names_one && self.name().is_empty() {
-            return Err(status::bad_request("Name parameter required."));
+        if names_one {
+            self.check_name()?;
         }
         let needs_namespace = row.namespaced() && !matches!(verb, "list" | "watch");
         if needs_namespace && !namespaced && !reviews::is_review(row) {
@@ -198,6 +198,21 @@ impl<'a> Call<'a> {
             });
         }
         Ok(())
+    }
+
+    /// 400 where the name could be no part of a key.
+    ///
+    /// Source: `NamespaceKeyFunc` of `k8s.io/apiserver/pkg/registry/generic/registry` (1.36).
+    fn check_name(&self) -> Result<(), Status> {
+        let name = self.name();
+        if name.is_empty() {
+            return Err(status::bad_request("Name parameter required."));
+        }
+        let wrong = names::path_segment(name);
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(status::bad_request(format!("Name parameter invalid: {name:?}: {}", wrong.join(";"))))
     }
 
     pub(crate) fn not_found(&self) -> Status {

@@ -1,5 +1,7 @@
 //! Get and list.
 
+use std::time::Duration;
+
 use super::{Call, store_error, too_large};
 use crate::api::{Object, Revision, Status, field, status};
 use crate::client::{GetOptions, ListOptions, ObjectList, ResourceVersionMatch, Response};
@@ -7,20 +9,36 @@ use crate::server::{Answer, continue_token};
 use crate::store;
 use crate::store::cached::{At, ListQuery, ObjectPage};
 
+/// How long a read waits for a revision that has not happened.
+///
+/// Source: `blockTimeout` of `k8s.io/apiserver/pkg/storage/cacher` (1.36).
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// Reads an object as it is now.
 ///
-/// A revision that has not happened is refused; any other is satisfied by the newest.
+/// A revision that does not happen is refused; any other is satisfied by the newest.
 pub(super) async fn get(call: &Call<'_>, options: &GetOptions) -> Result<Object, Status> {
     if let Some(asked) = options.resource_version.filter(|asked| *asked != Revision::NONE) {
-        not_ahead(call, asked).await?;
+        happened(call, asked).await?;
     }
     call.current().await?.ok_or_else(|| call.not_found())
 }
 
-/// 504 where a revision has not happened.
-pub(super) async fn not_ahead(call: &Call<'_>, asked: Revision) -> Result<(), Status> {
-    let newest = call.server.cached().store().revision().await.map_err(|error| store_error(&error))?;
-    if asked > newest { Err(too_large(asked, newest)) } else { Ok(()) }
+/// Waits a moment for a revision that has not happened; 504 where it does not.
+pub(super) async fn happened(call: &Call<'_>, asked: Revision) -> Result<(), Status> {
+    let cached = call.server.cached();
+    let newest = async || cached.store().revision().await.map_err(|error| store_error(&error));
+    if newest().await? < asked {
+        crate::select! {
+            reached = cached.wait(&call.row, asked) => reached.map_err(|error| store_error(&error))?,
+            () = call.server.env().clock.sleep(PATIENCE) => {}
+        }
+        let newest = newest().await?;
+        if newest < asked {
+            return Err(too_large(asked, newest));
+        }
+    }
+    Ok(())
 }
 
 /// Reads many objects at one revision.
@@ -32,7 +50,7 @@ pub(super) async fn list(call: &Call<'_>, options: &ListOptions) -> Result<Answe
 pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<ObjectList, Status> {
     check(options)?;
     check_fields(call, &options.fields)?;
-    let (at, after) = start(options)?;
+    let (at, start) = start(call, options)?;
     let query = ListQuery {
         namespace: call.target.namespace.clone(),
         labels: options.labels.clone(),
@@ -42,48 +60,57 @@ pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<Objec
             .limit
             .filter(|limit| *limit > 0)
             .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
-        after,
+        start,
     };
-    let page = match call.server.cached().list(&call.row, &query).await {
-        Ok(page) => page,
-        Err(store::Error::Compacted { .. }) if options.continue_token.is_some() => {
-            return Err(continue_expired(&query));
+    let list = async || call.server.cached().list(&call.row, &query).await;
+    let page = match (list().await, at) {
+        (Err(store::Error::FutureRevision { .. }), At::AtLeast(asked) | At::Exact(asked)) => {
+            happened(call, asked).await?;
+            list().await
         }
-        Err(store::Error::FutureRevision { newest }) => {
-            return Err(too_large(options.resource_version.unwrap_or_default(), newest));
-        }
-        Err(error) => return Err(store_error(&error)),
+        (page, _) => page,
     };
-    Ok(answer(call, options, page))
-}
-
-fn answer(call: &Call<'_>, options: &ListOptions, page: ObjectPage) -> ObjectList {
-    let continue_token = match page.items.last() {
-        Some(last) if page.more => Some(continue_token::encode(page.revision, last.key())),
-        _ => None,
-    };
-    // With a selector nobody knows how many of the rest match.
-    let unselected = options.labels.requirements.is_empty() && options.fields.terms.is_empty();
-    ObjectList {
-        resource: call.row.clone(),
-        revision: page.revision,
-        items: page.items,
-        remaining: page.remaining.filter(|_| continue_token.is_some() && unselected).map(|more| more as u64),
-        continue_token,
+    match page {
+        Ok(page) => Ok(answer(call, page)),
+        Err(store::Error::Compacted { .. }) if query.start.is_some() => Err(continue_expired(call, &query)),
+        Err(error) => Err(store_error(&error)),
     }
 }
 
-/// Where a list starts: at which revision, and behind which object.
-fn start(options: &ListOptions) -> Result<(At, Option<crate::api::ObjectKey>), Status> {
+fn answer(call: &Call<'_>, page: ObjectPage) -> ObjectList {
+    let ObjectPage { revision, items, next, remaining } = page;
+    let continue_token = next.map(|next| continue_token::encode(Some(revision), below(call, &next)));
+    // Kubernetes counts what is left only where something is.
+    let remaining = remaining.filter(|left| *left > 0).map(|left| left as u64);
+    ObjectList { resource: call.row.clone(), revision, items, continue_token, remaining }
+}
+
+/// What the key of an object (`namespace/name`) is below the prefix of the list that is asked for.
+///
+/// A selector of a namespace makes no narrower prefix. Kubernetes has it narrow the first page, whose token
+/// its own second page then reads below the wider prefix; ours goes on rightly there, too.
+fn below<'a>(call: &Call<'_>, key: &'a str) -> &'a str {
+    match call.namespace() {
+        "" => key,
+        namespace => key.strip_prefix(namespace).and_then(|rest| rest.strip_prefix('/')).unwrap_or(key),
+    }
+}
+
+/// Where a list starts: at which revision, and with which key.
+fn start(call: &Call<'_>, options: &ListOptions) -> Result<(At, Option<String>), Status> {
     if let Some(token) = options.continue_token.as_deref().filter(|token| !token.is_empty()) {
+        let (revision, start) = continue_token::decode(token)
+            .map_err(|error| status::bad_request(format!("invalid continue token: {error}")))?;
         if options.resource_version.is_some_and(|revision| revision != Revision::NONE) {
             return Err(status::bad_request(
                 "specifying resource version is not allowed when using continue",
             ));
         }
-        let (revision, after) = continue_token::decode(token)
-            .map_err(|error| status::bad_request(format!("invalid continue token: {error}")))?;
-        return Ok((revision.map_or(At::Newest, At::Exact), Some(after)));
+        let start = match call.namespace() {
+            "" => start,
+            namespace => format!("{namespace}/{start}"),
+        };
+        return Ok((revision.map_or(At::Newest, At::Exact), Some(start)));
     }
     Ok(match (options.resource_version, options.resource_version_match) {
         (Some(revision), Some(ResourceVersionMatch::Exact)) => (At::Exact(revision), None),
@@ -149,7 +176,7 @@ pub(super) fn check_fields(
 }
 
 /// 410, with a token that goes on where this one stood, at the newest revision.
-fn continue_expired(query: &ListQuery) -> Status {
+fn continue_expired(call: &Call<'_>, query: &ListQuery) -> Status {
     let mut answer = status::expired(
         "The provided continue parameter is too old to display a consistent list result. You can start \
          a new list without the continue parameter, or use the continue token in this response to \
@@ -157,9 +184,9 @@ fn continue_expired(query: &ListQuery) -> Status {
          inconsistent list - objects that were created, modified, or deleted between the time the \
          first chunk was returned and now may show up in the list.",
     );
-    if let Some(after) = &query.after {
+    if let Some(start) = &query.start {
         answer.metadata = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta {
-            continue_: Some(continue_token::encode_newest(after)),
+            continue_: Some(continue_token::encode(None, below(call, start))),
             ..Default::default()
         });
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 
-use super::read::{check_fields, invalid_options, not_ahead};
-use super::{Call, store_error, too_large};
+use super::read::{check_fields, happened, invalid_options};
+use super::{Call, store_error};
 use crate::api::{Revision, Status, field, status};
 use crate::client::{self, ResourceVersionMatch, Response, WatchEvent, WatchOptions};
 use crate::env::{Clock, Tasks};
@@ -23,13 +23,13 @@ pub(super) async fn watch(call: &Call<'_>, options: WatchOptions) -> Result<Answ
     check(&options)?;
     check_fields(call, &options.fields)?;
     let from = options.resource_version.filter(|revision| *revision != Revision::NONE);
-    if let Some(from) = from {
-        not_ahead(call, from).await?;
-    }
     // Without sendInitialEvents, a watch from nothing or from 0 still begins with all that exists.
     let initial = options.send_initial_events.unwrap_or(from.is_none());
     let mut fields = options.fields.clone();
     if let Some(name) = &call.target.name {
+        if !fields.is_empty() && fields.required("metadata.name") != Some(name) {
+            return Err(status::bad_request("fieldSelector metadata.name doesn't match requested name"));
+        }
         fields = fields.and("metadata.name", name);
     }
     let query = WatchQuery {
@@ -40,35 +40,40 @@ pub(super) async fn watch(call: &Call<'_>, options: WatchOptions) -> Result<Answ
         initial,
         bookmarks: options.bookmarks,
     };
+    if let Some(from) = from.filter(|_| initial)
+        && let Err(why) = happened(call, from).await
+    {
+        return Ok(failed(why));
+    }
     let watch = match call.server.cached().watch(&call.row, &query).await {
         Ok(watch) => watch,
         Err(store::Error::Compacted { oldest }) => {
-            return Err(expired(from.unwrap_or_default(), oldest));
-        }
-        Err(store::Error::FutureRevision { newest }) => {
-            return Err(too_large(from.unwrap_or_default(), newest));
+            return Ok(failed(expired(from.unwrap_or_default(), oldest)));
         }
         Err(error) => return Err(store_error(&error)),
     };
     let env = call.server.env();
     let length = options.timeout.unwrap_or_else(|| call.server.watch_jitter(SHORTEST));
-    let tell_end = options.send_initial_events == Some(true) && options.bookmarks;
-    let events = events(watch, options.bookmarks, tell_end);
+    let events = events(watch, options.bookmarks);
     Ok(Response::Watch(Box::pin(limit(events, length, env.clock.clone(), env.tasks.clone()))).into())
+}
+
+/// A watch that tells why it cannot begin, and ends: once its options are found to be right, Kubernetes
+/// answers so, and not with a failure of the request.
+fn failed(why: Status) -> Answer {
+    Response::Watch(Box::pin(stream::iter([Err(why.into())]))).into()
 }
 
 /// The events of a watch as a client sees them.
 fn events(
     watch: ObjectWatch,
     bookmarks: bool,
-    tell_end: bool,
 ) -> impl Stream<Item = Result<WatchEvent, client::Error>> + Send {
     watch.filter_map(move |event| {
         let event = match event {
             Ok(ObjectEvent::Added(object)) => Some(Ok(WatchEvent::Added(object))),
             Ok(ObjectEvent::Modified(object)) => Some(Ok(WatchEvent::Modified(object))),
             Ok(ObjectEvent::Deleted(object)) => Some(Ok(WatchEvent::Deleted(object))),
-            Ok(ObjectEvent::Bookmark { initial_end: true, .. }) if !tell_end => None,
             Ok(ObjectEvent::Bookmark { revision, initial_end }) => {
                 bookmarks.then_some(Ok(WatchEvent::Bookmark { revision, initial_events_end: initial_end }))
             }
@@ -102,8 +107,10 @@ where
     })
 }
 
+/// 410, which names the newest revision that would still be too old.
 fn expired(from: Revision, oldest: Revision) -> Status {
-    status::expired(format!("too old resource version: {from} ({oldest})"))
+    let floor = oldest.0.saturating_sub(1);
+    status::expired(format!("too old resource version: {from} ({floor})"))
 }
 
 /// 422 where options contradict each other.

@@ -182,8 +182,7 @@ impl Encoder {
             WatchEvent::Modified(object) => ("MODIFIED", object),
             WatchEvent::Deleted(object) => ("DELETED", object),
             WatchEvent::Bookmark { revision, initial_events_end } => {
-                let mut metadata =
-                    json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+                let mut metadata = json!({"resourceVersion": revision.to_string()});
                 if *initial_events_end {
                     metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
                 }

@@ -9,7 +9,6 @@ use super::negotiate::{self, BodyEncoding, Place, Shape};
 use super::table::IncludeObject;
 use super::{BodyError, ResponseBody, permit, read, upgrade};
 use crate::api::field::{self, Path};
-use crate::api::selector::FieldTerm;
 use crate::api::{Status, manifest, schema, status};
 use crate::client::wire::{self, Query, ResourcePath};
 use crate::client::{self, DeleteOptions, Identity, Patch, PatchType, Payload, Target};
@@ -79,7 +78,7 @@ where
 /// What a request asks for. Pure.
 fn translate(
     method: &Method,
-    mut target: Target,
+    target: Target,
     watch: bool,
     query: &Query,
     headers: &HeaderMap,
@@ -92,13 +91,7 @@ fn translate(
         ("GET", false) if !watch && !query.flag("watch") => {
             Ok(client::Request::List { target, options: wire::decode_list(query)? })
         }
-        ("GET", _) => {
-            let mut options = wire::decode_watch(query)?;
-            if let Some(value) = target.name.take() {
-                options.fields.terms.push(FieldTerm { field: "metadata.name".into(), value, equal: true });
-            }
-            Ok(client::Request::Watch { target, options })
-        }
+        ("GET", _) => Ok(client::Request::Watch { target, options: wire::decode_watch(query)? }),
         ("POST", named) if !named || target.subresource.is_some() => {
             let (options, _) = wire::decode_write(query, "CreateOptions", None)?;
             let object = payload(content_type, body)?;

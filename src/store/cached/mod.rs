@@ -145,7 +145,7 @@ impl Cached {
             At::Newest => cache.reach(self.store.revision().await?).await?,
             At::AtLeast(revision) | At::Exact(revision) => self.reach_past(&cache, revision).await?,
         }
-        let (filter, after) = (query.filter(), query.after.as_ref());
+        let (filter, start) = (query.filter(), query.start.as_deref());
         let limit = query.limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
         let selection = {
             let state = cache.read();
@@ -153,23 +153,21 @@ impl Cached {
                 At::Exact(revision) => revision,
                 At::Newest | At::AtLeast(_) => state.shelf.revision(),
             };
-            (at >= state.shelf.floor()).then(|| state.shelf.select(filter.clone(), at))
+            let all = || state.shelf.objects().all().clone();
+            (at >= state.shelf.oldest()).then(|| (state.shelf.select(filter.clone(), at), all()))
         };
-        if let Some(selection) = selection {
-            let mut selection = selection.behind(after);
+        if let Some((selection, all)) = selection {
+            let mut selection = selection.starting(start);
             let mut items = Vec::new();
             while selection.take(&mut items, limit, SLICE) && items.len() < limit {
                 tokio::task::yield_now().await;
             }
-            return Ok(selection.page(items));
+            let full = items.len() == limit;
+            return Ok(selection.page(items, full.then_some(&all)));
         }
-        let At::Exact(at) = query.at else { unreachable!("a shelf is not below its own floor") };
-        let namespace = filter.namespace.as_deref();
-        let (items, left) = cache.past(namespace, at, after, limit, |object| filter.matches(object)).await?;
-        let unselected = filter.labels.is_empty() && filter.fields.is_empty();
-        let remaining = if unselected { Some(left.unwrap_or(0)) } else { None };
-        let more = left.is_some();
-        Ok(ObjectPage { revision: at, items, more, remaining: if more { remaining } else { Some(0) } })
+        let At::Exact(at) = query.at else { unreachable!("a shelf holds its own state") };
+        let (items, left) = cache.past(&filter, at, start, limit).await?;
+        Ok(ObjectPage::new(at, items, left, filter.selects_all()))
     }
 
     /// Watches objects of a resource.

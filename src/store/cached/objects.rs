@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::posting::Term;
 use super::query::{Filter, ObjectPage};
-use super::sorted::{Place, Sorted, order};
+use super::sorted::{Place, Sorted, order, order_text};
 use crate::api::{Object, ObjectKey, Resource, Revision};
 use crate::env::HashMap;
 
@@ -53,8 +53,8 @@ pub(super) struct Selection {
     undone: BTreeMap<StoreOrder, Option<Object>>,
     /// Only this namespace of it, where not all.
     namespace: Option<Box<str>>,
-    /// Whether the filter selects all of that.
-    everything: bool,
+    /// Whether it is one object that is selected, by its key.
+    single: bool,
     place: Place,
 }
 
@@ -112,27 +112,21 @@ impl Objects {
     /// What a filter selects, as it is now.
     pub(super) fn select(&self, row: &Resource, filter: Filter, revision: Revision) -> Selection {
         let term = Term::of(&filter, row);
-        let unlabelled = filter.labels.requirements.is_empty();
-        let (now, namespace, everything) = match &term {
-            Term::All => (self.all.clone(), None, unlabelled && filter.fields.terms.is_empty()),
-            Term::Namespace(namespace) => {
-                let everything = unlabelled && filter.fields.terms.is_empty();
-                (self.all.clone(), Some(namespace.clone()), everything)
-            }
-            Term::Key(key) => (Sorted::of(self.all.get(key).cloned()), None, false),
+        let now = match &term {
+            Term::All | Term::Namespace(_) => self.all.clone(),
+            Term::Key(key) => Sorted::of(self.all.get(key).cloned()),
             Term::Field(position, value) => {
                 let values = self.fields.iter().find(|(held, _)| held == position);
-                let now = match values.and_then(|(_, values)| values.get(value)) {
+                match values.and_then(|(_, values)| values.get(value)) {
                     None => Sorted::default(),
                     Some(Held::One(object)) => Sorted::of([object.clone()]),
                     Some(Held::Many(sorted)) => sorted.clone(),
-                };
-                let everything = unlabelled && filter.fields.terms.len() == 1 && filter.namespace.is_none();
-                (now, None, everything)
+                }
             }
         };
+        let (namespace, single) = (filter.scope().map(Box::from), matches!(term, Term::Key(_)));
         let (later, undone) = (Vec::new(), BTreeMap::new());
-        Selection { revision, filter, now, later, undone, namespace, everything, place: Place::default() }
+        Selection { revision, filter, now, later, undone, namespace, single, place: Place::default() }
     }
 }
 
@@ -168,16 +162,17 @@ impl Selection {
         self.later.extend(later);
     }
 
-    /// Ready to be read, from behind a key on. Called behind the lock.
-    pub(super) fn behind(mut self, after: Option<&ObjectKey>) -> Self {
+    /// Ready to be read, from a key on. Called behind the lock.
+    pub(super) fn starting(mut self, start: Option<&str>) -> Self {
         // Where the namespace begins: no name is before the empty one.
         let first = self.namespace.as_deref().map(|namespace| ObjectKey::new(namespace, ""));
         let begin =
             first.map_or(Place::default(), |first| self.now.place(|held| order(held, &first).is_lt()));
-        self.place = after.map_or(begin, |after| begin.max(self.now.behind(after)));
+        let place = |start| self.now.place(|held| order_text(held, start).is_lt());
+        self.place = start.map_or(begin, |start| begin.max(place(start)));
         for (subject, before) in std::mem::take(&mut self.later) {
             let key = subject.key();
-            if self.in_scope(key) && after.is_none_or(|after| order(key, after).is_gt()) {
+            if self.in_scope(key) && start.is_none_or(|start| order_text(key, start).is_ge()) {
                 self.undone.insert(StoreOrder(key.clone()), before);
             }
         }
@@ -232,29 +227,26 @@ impl Selection {
         !self.is_done()
     }
 
-    /// One page: what was taken, and what is known of the rest.
-    pub(super) fn page(mut self, items: Vec<Object>) -> ObjectPage {
-        let revision = self.revision;
-        let remaining = if self.is_done() {
-            Some(0)
-        } else if self.everything {
-            let end = match &self.namespace {
-                Some(namespace) => self.now.place(|held| {
-                    order(held, &ObjectKey::new(&**namespace, "")).is_lt() || held.namespace == **namespace
-                }),
-                None => self.now.place(|_| true),
-            };
-            let now = self.now.rank(end) - self.now.rank(self.place);
-            let was = self.undone.values().flatten().filter(|then| self.filter.matches(then)).count();
-            let is = self.undone.keys().filter(|key| self.now.get(&key.0).is_some());
-            Some(now + was - is.count())
-        } else {
-            None
+    /// One page: what was taken and, where that is as much as was asked for, what of `all` is left.
+    pub(super) fn page(self, items: Vec<Object>, all: Option<&Sorted>) -> ObjectPage {
+        let left = match (items.last(), all) {
+            (Some(last), Some(all)) if !self.single => self.left(all, last.key()),
+            _ => 0,
         };
-        let more = match remaining {
-            Some(remaining) => remaining > 0,
-            None => self.next(&mut { usize::MAX }).is_some(),
+        ObjectPage::new(self.revision, items, left, self.filter.selects_all())
+    }
+
+    /// How many objects stood behind `last`, the last that was taken, selected or not.
+    fn left(&self, all: &Sorted, last: &ObjectKey) -> usize {
+        let end = match &self.namespace {
+            Some(namespace) => all.place(|held| {
+                order(held, &ObjectKey::new(&**namespace, "")).is_lt() || held.namespace == **namespace
+            }),
+            None => all.place(|_| true),
         };
-        ObjectPage { revision, items, more, remaining: if more { remaining } else { Some(0) } }
+        let now = all.rank(end) - all.rank(all.behind(last));
+        let was = self.undone.values().flatten().count();
+        let is = self.undone.keys().filter(|key| all.get(&key.0).is_some()).count();
+        now + was - is
     }
 }

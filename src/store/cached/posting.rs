@@ -76,7 +76,7 @@ impl Posting {
 impl Term {
     /// The most selective index value that everything selected has.
     pub(super) fn of(filter: &Filter, row: &Resource) -> Self {
-        let namespace = filter.namespace.as_deref().or_else(|| filter.wanted("metadata.namespace"));
+        let namespace = filter.scope();
         if let Some(name) = filter.wanted("metadata.name")
             && let Some(namespace) = namespace.or((!row.namespaced()).then_some(""))
         {

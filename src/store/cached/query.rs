@@ -1,7 +1,7 @@
 //! What is asked of the cache, and what it answers.
 
 use crate::api::selector::{FieldSelector, LabelSelector};
-use crate::api::{Object, ObjectKey, Revision};
+use crate::api::{Object, Revision};
 
 /// Which objects to list, and as of when.
 #[derive(Clone, Debug, Default)]
@@ -16,8 +16,9 @@ pub struct ListQuery {
     pub at: At,
     /// At most so many; all where none is given, or 0.
     pub limit: Option<usize>,
-    /// Only objects behind this key: the last one of the page before.
-    pub after: Option<ObjectKey>,
+    /// Only objects whose key (`namespace/name`, or `name` in cluster scope) is this or behind it, as the
+    /// store orders keys: [`ObjectPage::next`] of the page before. It need be no object's key.
+    pub start: Option<String>,
 }
 
 /// As of when to read.
@@ -39,10 +40,11 @@ pub struct ObjectPage {
     pub revision: Revision,
     /// The objects, by namespace and name.
     pub items: Vec<Object>,
-    /// Whether more match behind the last item.
-    pub more: bool,
-    /// How many more match; none where only looking at each of them would tell, because they are
-    /// selected by labels or by more than one indexed field.
+    /// Where the next page starts: right behind the last item; none where nothing is left. Whether what
+    /// is left matches is not looked into, as in Kubernetes, so that the next page may be empty.
+    pub next: Option<String>,
+    /// How many objects are left; none where they are selected by labels or fields, for only looking at
+    /// each would tell.
     pub remaining: Option<usize>,
 }
 
@@ -119,10 +121,28 @@ impl Filter {
             && self.fields.matches(object).unwrap_or(false)
     }
 
+    /// Whether it selects all of its namespace, or of all namespaces.
+    pub(super) fn selects_all(&self) -> bool {
+        self.labels.requirements.is_empty() && self.fields.terms.is_empty()
+    }
+
+    /// The namespace outside of which it selects nothing, where there is one.
+    pub(super) fn scope(&self) -> Option<&str> {
+        self.namespace.as_deref().or_else(|| self.wanted("metadata.namespace"))
+    }
+
     /// The value that a field must have, if one is asked for.
     pub(super) fn wanted(&self, field: &str) -> Option<&str> {
         let term = self.fields.terms.iter().find(|term| term.equal && term.field == field)?;
         Some(&term.value)
+    }
+}
+
+impl ObjectPage {
+    /// Of these items, behind which so many objects are left.
+    pub(super) fn new(revision: Revision, items: Vec<Object>, left: usize, selects_all: bool) -> Self {
+        let next = items.last().filter(|_| left > 0).map(|last| format!("{}\0", last.key()));
+        Self { revision, items, next, remaining: selects_all.then_some(left) }
     }
 }
 

@@ -23,6 +23,8 @@ use tokio::sync::Notify;
 use super::CachedOptions;
 use super::handover::Handover;
 use super::objects::Objects;
+use super::posting::Term;
+use super::query::Filter;
 use super::shelf::Shelf;
 use super::sorted::{Place, Sorted};
 use crate::api::{Object, ObjectKey, Resource};
@@ -472,23 +474,27 @@ impl Row {
         std::mem::take(&mut *self.bookmarkers()).into_values().collect()
     }
 
-    /// Objects at a revision that the shelf no longer knows, behind `after`, page by page from the store:
-    /// at most `limit` that `selects`; whether there may be more, and if so, how many keys.
+    /// Objects at a revision that the shelf no longer knows, from `start` on, page by page from the store:
+    /// at most `limit` that `filter` selects, and how many keys are left behind the last of them.
     pub(super) async fn past(
         &self,
-        namespace: Option<&str>,
+        filter: &Filter,
         at: Revision,
-        after: Option<&ObjectKey>,
+        start: Option<&str>,
         limit: usize,
-        selects: impl Fn(&Object) -> bool,
-    ) -> Result<(Vec<Object>, Option<usize>)> {
-        let stored = |key: &ObjectKey| {
-            let namespace = Some(key.namespace.as_str()).filter(|_| self.resource.namespaced());
-            self.resource.storage_key(namespace, Some(&key.name))
+    ) -> Result<(Vec<Object>, usize)> {
+        let mut range = match Term::of(filter, &self.resource) {
+            Term::Key(key) => {
+                KeyRange::single(self.resource.storage_key(Some(&key.namespace), Some(&key.name)))
+            }
+            _ => KeyRange::prefix(self.resource.storage_key(filter.scope(), None)),
         };
-        let mut range = KeyRange::prefix(self.resource.storage_key(namespace, None));
-        if let Some(after) = after {
-            range.start = range.start.max(behind(stored(after).as_bytes()));
+        if let Some(start) = start {
+            let start = self.resource.storage_key(None, None) + start;
+            range.start = range.start.max(start.into());
+            if range.end.as_ref().is_some_and(|end| *end <= range.start) {
+                return Ok((Vec::new(), 0));
+            }
         }
         let mut objects = Vec::new();
         // A page of the store as large as what is asked for, then more at a time for what is rare.
@@ -498,15 +504,15 @@ impl Row {
             let page = self.store.list(range.clone(), options).await?;
             for (index, kv) in page.items.iter().enumerate() {
                 if objects.len() == limit {
-                    return Ok((objects, Some(page.count - index)));
+                    return Ok((objects, page.count - index));
                 }
                 let object =
                     decode(&self.resource, kv).filter(|object| self.is_key_of(&kv.key, object.key()));
-                objects.extend(object.filter(|object| selects(object)));
+                objects.extend(object.filter(|object| filter.matches(object)));
             }
             match page.items.last().filter(|_| page.more) {
                 Some(last) => range.start = behind(&last.key),
-                None => return Ok((objects, None)),
+                None => return Ok((objects, 0)),
             }
             page_size = (page_size * 2).min(PAGE);
         }

@@ -22,6 +22,9 @@ pub(super) struct Shelf {
     revision: Revision,
     /// All events after this revision are kept.
     floor: Revision,
+    /// No state before this revision is read, though the event that led to it may be kept: the store has
+    /// compacted it.
+    compacted: Revision,
     objects: Objects,
     events: VecDeque<Record>,
     /// The number of the oldest event that is kept.
@@ -90,6 +93,7 @@ impl Shelf {
             row,
             revision: Revision::NONE,
             floor: Revision::NONE,
+            compacted: Revision::NONE,
             events: VecDeque::new(),
             first: 0,
             bytes: 0,
@@ -105,6 +109,11 @@ impl Shelf {
 
     pub(super) fn floor(&self) -> Revision {
         self.floor
+    }
+
+    /// The oldest revision whose state is held.
+    pub(super) fn oldest(&self) -> Revision {
+        self.floor.max(self.compacted)
     }
 
     pub(super) fn get(&self, key: &ObjectKey) -> Option<&Object> {
@@ -167,6 +176,7 @@ impl Shelf {
             self.trim_one();
         }
         self.floor = self.floor.max(Revision(revision.0.saturating_sub(1)).min(self.revision));
+        self.compacted = self.compacted.max(revision.min(self.revision));
     }
 
     fn trim_one(&mut self) {
@@ -193,7 +203,7 @@ impl Shelf {
         self.events.get(number.checked_sub(self.first)? as usize)
     }
 
-    /// What is selected, as of `at`, which is not below the floor.
+    /// What is selected, as of `at`, which is not before the oldest.
     pub(super) fn select(&self, filter: Filter, at: Revision) -> Selection {
         let mut selection = self.objects.select(&self.row, filter, at.min(self.revision));
         // What later events changed is read from what they found.

@@ -39,6 +39,13 @@ pub(super) fn order(one: &ObjectKey, other: &ObjectKey) -> Ordering {
     short.cmp(&long[..short.len()]).then_with(|| b'/'.cmp(&long[short.len()]))
 }
 
+/// How a key stands to a text that need be none, in the same order.
+pub(super) fn order_text(key: &ObjectKey, text: &str) -> Ordering {
+    let slash = if key.namespace.is_empty() { "" } else { "/" };
+    let parts = [&key.namespace, slash, &key.name];
+    parts.into_iter().flat_map(str::bytes).cmp(text.bytes())
+}
+
 impl Sorted {
     /// Of objects that are in order.
     pub(super) fn of(objects: impl IntoIterator<Item = Object>) -> Self {
@@ -182,6 +189,13 @@ mod tests {
             for other in &keys {
                 let expected = one.to_string().cmp(&other.to_string());
                 assert_eq!(order(one, other), expected, "{one} and {other}");
+                assert_eq!(order_text(one, &other.to_string()), expected, "{one} and {other}");
+                let behind = format!("{other}\0");
+                assert_eq!(
+                    order_text(one, &behind),
+                    one.to_string().cmp(&behind),
+                    "{one} and behind {other}"
+                );
             }
         }
     }

@@ -9,20 +9,22 @@
 //! | `RunTestUnconditionalDelete`, `…ConditionalDelete`, `…DeleteWithConflict`, `…DeleteWithSuggestion*`, `…ValidateDeletionWith*`, `…PreconditionalDeleteWith*` | [`a_write_happens_only_on_the_state_that_it_names`]; preconditions: the server's registry, not yet on an object that changes meanwhile; it has no suggestions, for it reads the store |
 //! | `RunTestGuaranteedUpdateChecksStoredData` | [`what_is_stored_is_compared_and_not_what_is_cached`]; not held: a value stored oddly, or sealed with an old key, is not written anew by an update that changes nothing |
 //! | `RunTestCreateWithTTL`, `…GuaranteedUpdateWithTTL` | leases of keys: the store's conformance suite; not held: no object is given a lease |
-//! | `RunTestGet` | [`a_get_sees_every_commit_before_it`]; `resourceVersion`: the server's registry, untested |
-//! | `RunTestList`, `…GetListRecursivePrefix`, `…GetListNonRecursive`, `…NamespaceScopedList`, `…ListPaging`, `…ListContinuation`, `…ListContinuationWithFilter`, `…ListPaginationRareObject` | [`every_list_is_what_its_revision_held`], [`a_revision_that_is_not_there_is_refused`]; options: the server's registry, tested in part; not held: a token is not Kubernetes' to the byte, and one whose start has no NUL goes on behind it; untested: selectors of `metadata.namespace` |
-//! | `RunTestListInconsistentContinuation` | [`a_list_goes_on_at_the_newest_revision_where_its_own_is_gone`], without a limit |
-//! | `RunTestListResourceVersionMatch`, `…ConsistentList` | [`a_list_is_as_new_as_it_is_asked_to_be`] |
+//! | `RunTestGet` | [`a_get_sees_every_commit_before_it`]; `resourceVersion`: `a_get_is_not_older_than_it_is_asked_to_be` of `tests/it/server_get.rs` |
+//! | `RunTestList` | [`every_list_is_what_its_revision_held`], [`a_revision_that_is_not_there_is_refused`]; options and tokens: `tests/it/server_list.rs`, case by case, on a server that saw it all and on one that comes late; what cannot be read: `tests/it/rest_options.rs` |
+//! | `…GetListRecursivePrefix`, `…GetListNonRecursive`, `…ListPaging`, `…ListContinuation`, `…ListContinuationWithFilter`, `…ListPaginationRareObject` | the same here; at the server: `tests/it/server_list_tokens.rs` |
+//! | `…NamespaceScopedList` | `lists_hold_what_is_selected` of `tests/it/server_selectors.rs` |
+//! | `RunTestListInconsistentContinuation` | [`a_list_goes_on_at_the_newest_revision_where_its_own_is_gone`]; by limits and tokens: `tests/it/server_list_tokens.rs` |
+//! | `RunTestListResourceVersionMatch`, `…ConsistentList` | [`a_list_is_as_new_as_it_is_asked_to_be`]; asked again: `a_list_asked_again_at_its_revision_is_the_same` of `tests/it/server_list_tokens.rs` |
 //! | `RunTestCompactRevision` | [`compaction_forgets_in_the_cache_what_it_forgets_in_the_store`], where it goes through the cache; what somebody else compacts in the store, the cache keeps |
 //! | `RunTestTransformationFailure`, `…WatchError`, `RunWatchErrorIsBlockingFurtherEvents`, `…WatchWithUnsafeDelete` | `a_value_that_is_no_object_is_passed_over`: one value that does not decode neither fails a list nor ends a watch here; not held: a value that `Encrypted` cannot open makes its resource unavailable, and one that is broken cannot be deleted through the API |
-//! | `RunTestStats`, `…KeySchema` | counts of ranges: the store's conformance suite; keys: `api::Resource`; not held: sizes by resource |
-//! | `RunTestWatch`, `…DeleteTriggerWatch`, `…WatchFromNonZero`, `…WatchDeleteEventObjectHaveLatestRV` | [`a_watch_tells_what_an_object_came_to_be_for_it`] |
-//! | `RunTestWatchFromZero`, `RunSendInitialEventsBackwardCompatibility`, `RunWatchSemantics`, `…InitialEventsExtended`, `RunWatchListMatchSingle` | [`a_watch_begins_as_it_is_asked_to`]; what the server makes of its options: tested in part |
+//! | `RunTestStats`, `…KeySchema` | counts of ranges: the store's conformance suite; keys: `api::Resource`, and names that are no part of one: `tests/it/server_get.rs`; not held: sizes by resource |
+//! | `RunTestWatch`, `…DeleteTriggerWatch`, `…WatchFromNonZero`, `…WatchDeleteEventObjectHaveLatestRV` | [`a_watch_tells_what_an_object_came_to_be_for_it`]; at the server: `tests/it/server_watch.rs`, `tests/it/server_selectors.rs` |
+//! | `RunTestWatchFromZero`, `RunSendInitialEventsBackwardCompatibility`, `RunWatchSemantics`, `…InitialEventsExtended`, `RunWatchListMatchSingle` | [`a_watch_begins_as_it_is_asked_to`]; what the server makes of its options: `tests/it/server_watch.rs` |
 //! | `RunTestDelayedWatchDelivery` | [`a_watch_that_nobody_reads_misses_nothing`] |
-//! | `RunTestWatchContextCancel`, `…WatcherTimeout` | [`a_watch_that_is_dropped_leaves_nothing_behind`]; that nobody waits for one that does not read: the store's conformance suite |
+//! | `RunTestWatchContextCancel`, `…WatcherTimeout` | [`a_watch_that_is_dropped_leaves_nothing_behind`]; that nobody waits for one that does not read: `who_does_not_read_holds_up_nobody` of `tests/it/server_watch.rs` |
 //! | `RunTestWatchInitializationSignal` | `Cached::watch` answers once it has begun |
 //! | `RunOptionalTestProgressNotify`, `RunTestWatchDispatchBookmarkEvents`, `…OptionalWatchBookmarksWithCorrectResourceVersion` | [`bookmarks_come_to_those_who_want_them_and_never_run_ahead`] |
-//! | `RunTestClusterScopedWatch`, `…NamespaceScopedWatch` | [`a_watch_sees_its_scope_and_nothing_else`], by additions alone |
+//! | `RunTestClusterScopedWatch`, `…NamespaceScopedWatch` | [`a_watch_sees_its_scope_and_nothing_else`]; case by case: `tests/it/server_selectors.rs` |
 
 use std::collections::BTreeMap;
 
@@ -103,13 +105,20 @@ async fn every_list_is_what_its_revision_held() {
                             assert_eq!(page.revision.0, *revision);
                             assert!(limit == 0 || page.items.len() <= limit);
                             seen.extend(page.items.iter().map(|object| object.key().to_string()));
-                            let left = expected.len() - seen.len();
-                            assert!(page.remaining.is_none_or(|remaining| remaining == left), "{query:?}");
-                            assert!(page.remaining.is_some() || !fields.is_empty());
-                            if !page.more {
+                            // What is left is said by both caches alike, whether it is selected or not.
+                            let last = page.items.last().filter(|_| page.items.len() == limit);
+                            let behind = |last: &Object| {
+                                let last = last.key().to_string();
+                                state.keys().filter(|key| within(key) && **key > last).count()
+                            };
+                            let single = namespace.is_some() && fields.required("metadata.name").is_some();
+                            let left = last.filter(|_| !single).map_or(0, behind);
+                            assert_eq!(page.next.is_some(), left > 0, "{query:?}");
+                            assert_eq!(page.remaining, fields.is_empty().then_some(left), "{query:?}");
+                            if page.next.is_none() {
                                 break;
                             }
-                            query.after = page.items.last().map(|last| last.key().clone());
+                            query.start = page.next;
                         }
                         assert_eq!(seen, expected, "{query:?}");
                     }
@@ -163,14 +172,14 @@ async fn a_list_goes_on_at_the_newest_revision_where_its_own_is_gone() {
     let (world, _) = seeded().await;
     let query = ListQuery { limit: Some(2), ..ListQuery::default() };
     let first = world.cached.list(&world.row, &query).await.unwrap();
-    let after = first.items.last().map(|last| last.key().clone());
+    let start = first.next;
     let newest = world.create(pod("first", "zzz")).await;
     let created = world.create(pod("zzz", "new")).await;
     world.cached.compact(created).await.unwrap();
-    let exact = ListQuery { at: At::Exact(first.revision), after: after.clone(), ..query.clone() };
+    let exact = ListQuery { at: At::Exact(first.revision), start: start.clone(), ..query.clone() };
     let gone = world.cached.list(&world.row, &exact).await;
     assert!(matches!(gone, Err(Error::Compacted { .. })));
-    let rest = ListQuery { after, limit: None, ..query };
+    let rest = ListQuery { start, limit: None, ..query };
     let rest = world.cached.list(&world.row, &rest).await.unwrap();
     assert!(rest.revision > newest);
     let names: Vec<_> = rest.items.iter().map(|object| object.key().to_string()).collect();
@@ -189,6 +198,13 @@ async fn compaction_forgets_in_the_cache_what_it_forgets_in_the_store() {
     assert!(matches!(ahead, Err(Error::FutureRevision { .. })));
     let at = At::Exact(newest);
     assert_eq!(world.names(ListQuery { at, ..ListQuery::default() }).await.len(), 6);
+    // The state before is gone; what happened to it at the revision itself is not.
+    let created = world.create(pod("third", "new")).await;
+    world.cached.compact(created).await.unwrap();
+    let query = ListQuery { at: At::Exact(newest), ..ListQuery::default() };
+    assert!(matches!(world.cached.list(&world.row, &query).await, Err(Error::Compacted { .. })));
+    let mut watch = world.watch(WatchQuery { from: Some(newest), ..WatchQuery::default() }).await;
+    assert_eq!(next(&mut watch).await, format!("A third/new@{created}"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -497,18 +513,39 @@ async fn a_watch_sees_its_scope_and_nothing_else() {
     let everywhere = ["t1", "t1-t", "t"];
     let mut watches = Vec::new();
     for namespace in everywhere {
-        for fields in [FieldSelector::default(), field("metadata.name", "foo"), on("bar")] {
+        let name = || field("metadata.name", "foo");
+        for (fields, node) in [(FieldSelector::default(), false), (name(), false), (on("bar"), true)] {
             let query = WatchQuery { namespace: Some(namespace.into()), fields, ..WatchQuery::default() };
-            watches.push((world.watch(query).await, namespace));
+            watches.push((world.watch(query).await, namespace, node));
         }
-        let fields = field("metadata.namespace", namespace);
-        watches.push((world.watch(WatchQuery { fields, ..WatchQuery::default() }).await, namespace));
+        let by_selector = || field("metadata.namespace", namespace);
+        for (fields, node) in [
+            (by_selector(), false),
+            (by_selector().and("metadata.name", "foo"), false),
+            (by_selector().and("spec.nodeName", "bar"), true),
+        ] {
+            let query = WatchQuery { fields, ..WatchQuery::default() };
+            watches.push((world.watch(query).await, namespace, node));
+        }
     }
+    let mut happened = Vec::new();
     for namespace in everywhere {
-        world.create(pod(namespace, "foo").on("bar")).await;
+        let added = world.create(pod(namespace, "foo").on("bar")).await;
+        let moved = world.update(pod(namespace, "foo").on("baz")).await;
+        let deleted = world.delete(namespace, "foo").await;
+        world.cached.wait(&world.row, deleted).await.unwrap();
+        happened.push((namespace, added, moved, deleted));
     }
-    for (watch, namespace) in &mut watches {
-        assert!(next(watch).await.starts_with(&format!("A {namespace}/foo@")));
+    for (watch, namespace, node) in &mut watches {
+        let (_, added, moved, deleted) = happened.iter().find(|(of, ..)| of == namespace).unwrap();
+        let kinds = if *node {
+            vec![("A", added), ("D", moved)]
+        } else {
+            vec![("A", added), ("M", moved), ("D", deleted)]
+        };
+        for (kind, revision) in kinds {
+            assert_eq!(next(watch).await, format!("{kind} {namespace}/foo@{revision}"));
+        }
         assert!(watch.next().now_or_never().is_none());
     }
 }

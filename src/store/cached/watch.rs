@@ -89,7 +89,7 @@ impl ObjectWatch {
             told,
             bookmarks: query.bookmarks,
             called,
-            initial: initial.map(|initial| Box::new(initial.behind(None))),
+            initial: initial.map(|initial| Box::new(initial.starting(None))),
             taken: VecDeque::new(),
             ended: false,
         })
