@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use super::allocate::Ranges;
 use super::tokens::Tokens;
@@ -24,7 +25,13 @@ pub struct ApiServerBuilder {
     service_cidr: Option<Cidr>,
     node_ports: PortRange,
     loopback_endpoints: bool,
+    event_ttl: Duration,
 }
+
+/// How long events stay.
+///
+/// Source: `--event-ttl` of kube-apiserver (1.36).
+const EVENT_TTL: Duration = Duration::from_secs(60 * 60);
 
 /// Why a server could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +59,7 @@ impl ApiServerBuilder {
             service_cidr: None,
             node_ports: PortRange::default(),
             loopback_endpoints: false,
+            event_ttl: EVENT_TTL,
         }
     }
 
@@ -113,6 +121,14 @@ impl ApiServerBuilder {
         self
     }
 
+    /// How long an Event stays after it was written last, give or take a minute more; an hour where nothing
+    /// is said, and for ever where zero. A store without [leases](ObjectStore::leases) keeps it for ever, too.
+    #[must_use]
+    pub fn event_ttl(mut self, ttl: Duration) -> Self {
+        self.event_ttl = ttl;
+        self
+    }
+
     /// Puts the server together and makes what must exist before it can serve.
     ///
     /// # Errors
@@ -132,6 +148,7 @@ impl ApiServerBuilder {
             node_dialer: self.node_dialer,
             ranges: Ranges { addresses, ports: self.node_ports },
             loopback_endpoints: self.loopback_endpoints,
+            event_ttl: self.event_ttl,
             tokens: Tokens::default(),
             streams: Streams::of(&env),
             env,

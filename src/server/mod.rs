@@ -65,6 +65,7 @@ struct Inner {
     node_dialer: Option<Arc<dyn NodeDialer>>,
     ranges: allocate::Ranges,
     loopback_endpoints: bool,
+    event_ttl: Duration,
     tokens: tokens::Tokens,
     streams: Streams,
 }
@@ -186,6 +187,11 @@ impl ApiServer {
     /// The objects, decoded, above the store.
     pub(crate) fn cached(&self) -> &Arc<Cached> {
         &self.0.cached
+    }
+
+    /// How long an object of this row stays after a write; none where for ever.
+    pub(crate) fn ttl(&self, row: &Resource) -> Option<Duration> {
+        Some(self.0.event_ttl).filter(|ttl| !ttl.is_zero() && strategy::of(row).expires)
     }
 
     pub(crate) fn authorizer(&self) -> &Arc<dyn Authorizer> {

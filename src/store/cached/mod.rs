@@ -18,6 +18,7 @@ mod change;
 #[cfg(test)]
 mod failing;
 mod handover;
+mod lease_manager;
 #[cfg(test)]
 mod model;
 mod objects;
@@ -32,6 +33,8 @@ mod tests;
 mod tests_cost;
 #[cfg(test)]
 mod tests_kubernetes;
+#[cfg(test)]
+mod tests_leases;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -39,6 +42,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use self::lease_manager::LeaseManager;
 use self::row::Row;
 use super::{Error, KeyValue, ObjectStore, Result, Revision};
 use crate::api::{Object, ObjectKey, Resource, SelectableField};
@@ -57,6 +61,7 @@ pub struct Cached {
     env: Env,
     options: CachedOptions,
     rows: RwLock<BTreeMap<RowKey, Arc<Row>>>,
+    leases: LeaseManager,
 }
 
 /// How a [`Cached`] keeps what it knows.
@@ -105,7 +110,8 @@ impl Cached {
     /// The same, with options.
     #[must_use]
     pub fn with_options(store: Arc<dyn ObjectStore>, env: &Env, options: CachedOptions) -> Arc<Self> {
-        Arc::new(Self { store, env: env.child(), options, rows: RwLock::default() })
+        let leases = LeaseManager::new(env);
+        Arc::new(Self { store, env: env.child(), options, rows: RwLock::default(), leases })
     }
 
     /// The store.
@@ -199,6 +205,33 @@ impl Cached {
     ///
     /// As for [`ObjectStore::commit`].
     pub async fn commit(&self, changes: Vec<Change>) -> Result<Outcome> {
+        self.commit_leased(&changes, 0).await
+    }
+
+    /// The same, but objects that are written go by themselves after `ttl`, or a little later: 5 % and at
+    /// most a minute, as in Kubernetes, so that many share a lease of the store. Each later write decides
+    /// anew whether they do. In a store without [leases](ObjectStore::leases) they stay.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Cached::commit`], and what the store answers to a grant.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`ObjectStore::commit`].
+    pub async fn commit_expiring(&self, changes: Vec<Change>, ttl: Duration) -> Result<Outcome> {
+        let Some(leases) = self.store.leases() else { return self.commit(changes).await };
+        loop {
+            let lease = self.leases.lease(leases, ttl).await?;
+            match self.commit_leased(&changes, lease.id).await {
+                // Somebody has revoked it, and nothing was committed: a new one does.
+                Err(Error::LeaseNotFound { .. }) if lease.shared => self.leases.forget(lease.id).await,
+                done => return done,
+            }
+        }
+    }
+
+    async fn commit_leased(&self, changes: &[Change], lease: i64) -> Result<Outcome> {
         let left: Vec<_> = changes
             .iter()
             .filter_map(|change| {
@@ -208,7 +241,7 @@ impl Cached {
                 Some((cache, left))
             })
             .collect();
-        let committed = match self.store.commit(change::plan(&changes)).await {
+        let committed = match self.store.commit(change::plan(changes, lease)).await {
             Ok(committed) => committed,
             // It may have happened all the same: what was left stays for a while.
             Err(error @ (Error::Unavailable { .. } | Error::Stopped { .. })) => return Err(error),
@@ -229,7 +262,7 @@ impl Cached {
             return Ok(Outcome::Committed(committed.revision));
         }
         left.into_iter().for_each(|(_, left)| left.withdraw());
-        let (index, held) = change::conflict(&changes, &committed.results);
+        let (index, held) = change::conflict(changes, &committed.results);
         let object = changes.get(index).and_then(Change::object);
         let current = match (object, held) {
             (Some(object), Some(kv)) => Some(decode(object.resource(), &kv)?),
