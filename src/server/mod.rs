@@ -49,7 +49,7 @@ pub use roles::{RoleTable, Rule};
 
 use crate::api::{GroupVersionResource, Object, Resource, Revision, Scheme, Status, validation};
 use crate::client::{Client, Identity, NodeDialer, Request, Response};
-use crate::env::{Env, Stream};
+use crate::env::{Env, Stream, Task};
 use crate::store;
 use crate::store::cached::Cached;
 
@@ -68,6 +68,7 @@ struct Inner {
     event_ttl: Duration,
     tokens: tokens::Tokens,
     streams: Streams,
+    compactor: Option<Task<()>>,
 }
 
 /// What is served now.
@@ -262,6 +263,14 @@ impl Streams {
             ports: stream("port"),
             watches: stream("watch"),
             tokens: stream("token"),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(compactor) = &self.compactor {
+            compactor.abort();
         }
     }
 }

@@ -86,6 +86,12 @@ impl ObjectStore for RacingStore {
     async fn compact(&self, revision: Revision) -> Result<()> {
         self.inner.compact(revision).await
     }
+    async fn is_stale(&self, key: &[u8]) -> Result<bool> {
+        self.inner.is_stale(key).await
+    }
+    fn wants_compaction(&self) -> bool {
+        self.inner.wants_compaction()
+    }
     fn leases(&self) -> Option<&dyn Leases> {
         ObjectStore::leases(&self.inner)
     }

@@ -40,11 +40,12 @@ async fn sleep(kit: &Kit, duration: Duration) {
 #[tokio::test(start_paused = true)]
 async fn an_event_of_either_group_goes_after_an_hour() {
     let kit = kit().await;
+    let before = kit.list("default", "events", ListOptions::default()).await.unwrap().revision;
     kit.create("default", "events", event("core")).await.unwrap();
     let own = Payload::Tree(own_event("own"));
     kit.client.create(own_events(&kit), own, WriteOptions::default()).await.unwrap();
     kit.create("default", "configmaps", config_map("stays")).await.unwrap();
-    let now = watch_options(|options| options.resource_version = Some(2.into()));
+    let now = watch_options(|options| options.resource_version = Some(before));
     let mut core = kit.watch("default", "events", now.clone()).await.unwrap();
     let mut own = kit.client.watch(own_events(&kit), now).await.unwrap();
     sleep(&kit, 60 * MINUTE - Duration::from_secs(1)).await;

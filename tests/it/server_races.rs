@@ -17,7 +17,7 @@ fn revision(object: &Value) -> u64 {
 }
 
 fn labelled() -> Value {
-    json!({"metadata": {"labels": {"rival": "was here"}}})
+    json!({"metadata": {"labels": {"rival": "faster"}}})
 }
 
 /// Somebody labels the object before the next commit.

@@ -107,10 +107,11 @@ where
         let Some(current) = call.current().await? else { return Err(call.not_found()) };
         admission::modify(call, &current)?;
         let next = decide(call, &current)?;
-        let finishes = matches!(next, Next::Finish(_));
-        let ttl = call.server.ttl(&call.row).filter(|_| !matches!(next, Next::Mark(_)));
+        let (marks, finishes) = (matches!(next, Next::Mark(_)), matches!(next, Next::Finish(_)));
         let (object, claims, removed) = match next {
-            Next::Keep => return Ok(current),
+            Next::Keep if dry_run || !call.is_stale(&current).await? => return Ok(current),
+            // What it is does not change, but how it is stored.
+            Next::Keep => (current.clone(), Claims::default(), false),
             Next::Put(object) | Next::Mark(object) => {
                 let (object, claims) = Claims::of(call, Some(&current), *object, &avoid).await?;
                 (object, claims, false)
@@ -128,6 +129,7 @@ where
         } else {
             Change::Update { object: object.clone(), from }
         };
+        let ttl = call.server.ttl(&call.row).filter(|_| !marks && !removed);
         match call.server.commit(change, &claims, ttl).await? {
             Committed::At(revision) => {
                 let object = object.at(revision);
@@ -257,13 +259,18 @@ pub(super) fn check_name(call: &Call<'_>, tree: &Value) -> Result<(), Status> {
 fn keep_metadata(new: &mut Value, old: &Value) {
     let metadata = metadata_mut(new);
     let kept = old["metadata"].as_object();
-    for field in ["uid", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
-    {
+    // Nobody is recorded as a manager here, so who was elsewhere stays it.
+    for field in [
+        "uid",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "managedFields",
+    ] {
         copy_field(metadata, kept, field);
     }
-    for field in ["managedFields", "selfLink"] {
-        metadata.remove(field);
-    }
+    metadata.remove("selfLink");
 }
 
 fn keep_status(new: &mut Value, old: &Value) {

@@ -15,6 +15,7 @@
 //! What a commit has decoded, the feeder does not decode again.
 
 mod change;
+mod commit;
 #[cfg(test)]
 mod failing;
 mod handover;
@@ -27,8 +28,11 @@ mod query;
 mod row;
 mod shelf;
 mod sorted;
+mod stats;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_compaction;
 #[cfg(test)]
 mod tests_cost;
 #[cfg(test)]
@@ -44,12 +48,13 @@ use std::time::Duration;
 
 use self::lease_manager::LeaseManager;
 use self::row::Row;
-use super::{Error, KeyValue, ObjectStore, Result, Revision};
+use super::{Error, KeyRange, KeyValue, ListOptions, ObjectStore, Result, Revision};
 use crate::api::{Object, ObjectKey, Resource, SelectableField};
 use crate::env::Env;
 
 pub use change::{Change, Outcome};
 pub use query::{At, ListQuery, ObjectEvent, ObjectPage, WatchQuery};
+pub use stats::Stats;
 pub use watch::ObjectWatch;
 
 /// Objects that a list looks at before it lets others run.
@@ -139,7 +144,26 @@ impl Cached {
         decode(row, &kv).map(Some)
     }
 
+    /// Whether an object that was read is stored otherwise than a write would store it now: in another
+    /// form, or [stale](ObjectStore::is_stale) in the store. Not so once somebody has written it anew.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers.
+    pub async fn is_stale(&self, object: &Object) -> Result<bool> {
+        let key = change::storage_key(object);
+        match self.store.get(&key).await? {
+            Some(kv) if kv.mod_revision == object.revision() => {
+                Ok(kv.value != *object.body() || self.store.is_stale(&key).await?)
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// Objects of a resource, by namespace and name.
+    ///
+    /// An exact revision is answered only while the store keeps it, whoever compacts there; the store is
+    /// asked that for each such list.
     ///
     /// # Errors
     ///
@@ -162,6 +186,9 @@ impl Cached {
             (at >= state.shelf.floor()).then(|| state.shelf.select(filter.clone(), at))
         };
         if let Some(selection) = selection {
+            if let At::Exact(at) = query.at {
+                self.is_kept(row, at).await?;
+            }
             let mut selection = selection.behind(after);
             let mut items = Vec::new();
             while selection.take(&mut items, limit, SLICE) && items.len() < limit {
@@ -178,7 +205,23 @@ impl Cached {
         Ok(ObjectPage { revision: at, items, more, remaining: if more { remaining } else { Some(0) } })
     }
 
+    /// How many objects of a resource there are and how large, as everything that was committed before the
+    /// call left them. It is kept as objects come and go, so that asking costs no look at them.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers.
+    pub async fn stats(&self, row: &Arc<Resource>) -> Result<Stats> {
+        let cache = self.cache(row);
+        cache.reach(self.store.revision().await?).await?;
+        let state = cache.read();
+        Ok(state.shelf.objects().stats())
+    }
+
     /// Watches objects of a resource.
+    ///
+    /// It may start from any revision whose later events are still held here, also where the store has
+    /// compacted it by now without being told to by [`Cached::compact`]; so does kube-apiserver's cache.
     ///
     /// # Errors
     ///
@@ -193,82 +236,6 @@ impl Cached {
             Some(_) => cache.reach(Revision::NONE).await?,
         }
         ObjectWatch::start(cache, query)
-    }
-
-    /// Makes several changes, all of them or none, in one revision.
-    ///
-    /// # Errors
-    ///
-    /// What the store answers. A conflict is not an error but an [`Outcome`].
-    ///
-    /// # Cancel safety
-    ///
-    /// As for [`ObjectStore::commit`].
-    pub async fn commit(&self, changes: Vec<Change>) -> Result<Outcome> {
-        self.commit_leased(&changes, 0).await
-    }
-
-    /// The same, but objects that are written go by themselves after `ttl`, or a little later: 5 % and at
-    /// most a minute, as in Kubernetes, so that many share a lease of the store. Each later write decides
-    /// anew whether they do. In a store without [leases](ObjectStore::leases) they stay.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Cached::commit`], and what the store answers to a grant.
-    ///
-    /// # Cancel safety
-    ///
-    /// As for [`ObjectStore::commit`].
-    pub async fn commit_expiring(&self, changes: Vec<Change>, ttl: Duration) -> Result<Outcome> {
-        let Some(leases) = self.store.leases() else { return self.commit(changes).await };
-        loop {
-            let lease = self.leases.lease(leases, ttl).await?;
-            match self.commit_leased(&changes, lease.id).await {
-                // Somebody has revoked it, and nothing was committed: a new one does.
-                Err(Error::LeaseNotFound { .. }) if lease.shared => self.leases.forget(lease.id).await,
-                done => return done,
-            }
-        }
-    }
-
-    async fn commit_leased(&self, changes: &[Change], lease: i64) -> Result<Outcome> {
-        let left: Vec<_> = changes
-            .iter()
-            .filter_map(|change| {
-                let object = change.written()?;
-                let cache = self.peek(object.resource())?;
-                let left = cache.handover.leave(change::storage_key(object), object.clone());
-                Some((cache, left))
-            })
-            .collect();
-        let committed = match self.store.commit(change::plan(changes, lease)).await {
-            Ok(committed) => committed,
-            // It may have happened all the same: what was left stays for a while.
-            Err(error @ (Error::Unavailable { .. } | Error::Stopped { .. })) => return Err(error),
-            Err(error) => {
-                left.into_iter().for_each(|(_, left)| left.withdraw());
-                return Err(error);
-            }
-        };
-        if committed.succeeded {
-            for (cache, left) in left {
-                // Where the feeder has been here already, what it did not take it never will.
-                if cache.read().shelf.revision() < committed.revision {
-                    left.stay();
-                } else {
-                    left.withdraw();
-                }
-            }
-            return Ok(Outcome::Committed(committed.revision));
-        }
-        left.into_iter().for_each(|(_, left)| left.withdraw());
-        let (index, held) = change::conflict(changes, &committed.results);
-        let object = changes.get(index).and_then(Change::object);
-        let current = match (object, held) {
-            (Some(object), Some(kv)) => Some(decode(object.resource(), &kv)?),
-            _ => None,
-        };
-        Ok(Outcome::Conflict { index, current })
     }
 
     /// Waits until a resource's cache has reached a revision. Cancel safe.
@@ -307,6 +274,14 @@ impl Cached {
         if let Some(gone) = gone {
             gone.close();
         }
+    }
+
+    /// Fails where the store no longer keeps a revision, whatever is held here.
+    async fn is_kept(&self, row: &Resource, revision: Revision) -> Result<()> {
+        // One key, so that nothing is counted.
+        let range = KeyRange::single(row.storage_key(None, None));
+        let options = ListOptions::default().at(revision).count_only();
+        self.store.list(range, options).await.map(drop)
     }
 
     /// Waits until a cache has reached a revision that must have happened.

@@ -44,6 +44,7 @@ async fn sleep(duration: Duration) {
 #[tokio::test(start_paused = true)]
 async fn an_object_with_a_time_to_live_is_deleted_when_it_is_over() {
     let world = world();
+    world.names(ListQuery::default()).await;
     let (second, moment) = (Duration::from_secs(1), Duration::from_millis(10));
     let created = world.write_expiring(pod("a", "created"), second).await;
     let updated = world.create(pod("a", "updated")).await;
