@@ -442,3 +442,34 @@ async fn what_a_dry_run_decides_is_not_committed_and_cannot_lose() {
     assert_eq!(shown(&update.await.unwrap())["data"]["k"], "w");
     assert!(!race.is_over(), "nothing was committed");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_last_disruption_of_a_budget_is_taken_once() {
+    let race = race().await;
+    let kit = &race.kit;
+    for name in ["a", "b"] {
+        let mut made = pod(name);
+        made["metadata"]["labels"] = json!({"app": "web"});
+        made["spec"]["nodeName"] = "n1".into();
+        kit.create("default", "pods", made).await.unwrap();
+        let running = json!({"status": {"phase": "Running"}});
+        kit.merge("default", &format!("pods/{name}/status"), running).await.unwrap();
+    }
+    let budget = json!({"metadata": {"name": "web"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}});
+    kit.create("default", "poddisruptionbudgets", budget).await.unwrap();
+    let counted = json!({"status": {"observedGeneration": 1, "disruptionsAllowed": 1, "currentHealthy": 2,
+        "desiredHealthy": 1, "expectedPods": 2}});
+    kit.merge("default", "poddisruptionbudgets/web/status", counted).await.unwrap();
+    let eviction = |name: &str| json!({"metadata": {"name": name}});
+    let theirs = eviction("b");
+    race.lose_to(async move |rival| {
+        rival.create("default", "pods/b/eviction", theirs).await.unwrap();
+    });
+    let refused = status_of(kit.create("default", "pods/a/eviction", eviction("a")).await);
+    assert!(race.is_over());
+    assert_eq!((refused.code, refused.reason.as_str()), (429, "TooManyRequests"));
+    let deleting =
+        async |path| kit.get("default", path).await.unwrap()["metadata"]["deletionTimestamp"].is_string();
+    assert_eq!((deleting("pods/a").await, deleting("pods/b").await), (false, true));
+}
