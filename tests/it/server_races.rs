@@ -417,13 +417,13 @@ async fn the_last_finalizer_goes_with_the_object_whoever_is_faster() {
 async fn a_pod_is_bound_once() {
     let race = race().await;
     let kit = &race.kit;
-    let binding = |name: &str, node: &str| json!({"metadata": {"name": name}, "target": {"kind": "Node", "name": node}});
+    let binding = |node: &str| json!({"metadata": {"name": "web"}, "target": {"kind": "Node", "name": node}});
     kit.create("default", "pods", pod("web")).await.unwrap();
-    let theirs = binding("web", "n1");
+    let theirs = binding("n1");
     race.lose_to(async move |rival| {
         rival.create("default", "pods/web/binding", theirs).await.unwrap();
     });
-    let refused = status_of(kit.create("default", "pods/web/binding", binding("web", "n2")).await);
+    let refused = status_of(kit.create("default", "pods/web/binding", binding("n2")).await);
     assert_eq!((refused.code, refused.reason.as_str()), (409, "Conflict"));
     assert!(refused.message.ends_with("pod web is already assigned to node \"n1\""), "{refused}");
     assert_eq!(kit.get("default", "pods/web").await.unwrap()["spec"]["nodeName"], "n1");

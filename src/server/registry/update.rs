@@ -136,7 +136,8 @@ where
                 call.server.stored(Some(&object), (!removed).then_some(&object));
                 return Ok(object);
             }
-            // Somebody else has finished it: that is what was wanted.
+            // Somebody else has finished it: that is what was wanted (`deleteWithoutFinalizers` of
+            // Kubernetes' registry, 1.36).
             Committed::Lost(None) if finishes => return Ok(object.at(from)),
             Committed::Lost(_) => {}
             Committed::Claimed(index) => claims.lost(call, object.name(), index, &mut avoid)?,

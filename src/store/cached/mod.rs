@@ -11,6 +11,8 @@
 //!
 //! Objects are read in the order of their keys in the store, as kube-apiserver reads them.
 //!
+//! What is written may go by itself after a while: many objects then share a lease of the store.
+//!
 //! A commit goes to the store and wakes no watcher: the cache's feeder does, once it is told of it.
 //! What a commit has decoded, the feeder does not decode again.
 

@@ -1,8 +1,9 @@
 //! Compaction that the cache is not told of.
 //!
-//! Source: `RunTestCompactRevision` of `k8s.io/apiserver/pkg/storage/testing` (1.36). Kubernetes' cacher drops the
-//! snapshots from which it answers exact lists once it hears of a compaction, within seconds, and goes on to
-//! watch from all that it holds. Here the store is asked at each such list, so that none is answered late.
+//! Source: `RunTestCompactRevision` of `k8s.io/apiserver/pkg/storage/testing` (1.36). Kubernetes' cacher
+//! drops the snapshots from which it answers exact lists once it hears of a compaction, within seconds, and
+//! goes on to serve watches from all that it holds. Here the store is asked at each such list, so that none
+//! is answered late.
 
 use super::tests::{World, next, pod, pods, world};
 use super::*;
@@ -30,9 +31,9 @@ async fn what_somebody_else_compacts_in_the_store_is_not_listed_and_can_still_be
     for at in floor.0..=newest.0 {
         assert_eq!(world.names(exact(Revision(at))).await.len(), count(at));
     }
-    // Whoever goes on watching has missed nothing: the cache still holds what came after.
-    let mut watch = world.watch(WatchQuery { from: Some(before), ..WatchQuery::default() }).await;
-    for revision in floor.0..=newest.0 {
+    // Whoever goes on watching has missed nothing: the cache still holds what the store does not.
+    let mut watch = world.watch(WatchQuery { from: Some(Revision(2)), ..WatchQuery::default() }).await;
+    for revision in 3..=newest.0 {
         assert!(next(&mut watch).await.ends_with(&format!("@{revision}")));
     }
     // The store compacts even what the cache took for the newest.

@@ -84,9 +84,10 @@ impl Encrypted {
         Self { inner, sealer: Arc::new(Sealer::new(keys)) }
     }
 
-    /// Writes again what is [stale](ObjectStore::is_stale), that is, not sealed with the first key, or not sealed at all; answers how many
-    /// keys that were. Afterwards the other keys are needed only for the history, until that is
-    /// compacted. Values and leases stay; each rewritten key has one version more, which watches see.
+    /// Writes again what is [stale](ObjectStore::is_stale) here, that is, not sealed with the first key, or
+    /// not sealed at all; answers how many keys that were. Afterwards the other keys are needed only for the
+    /// history, until that is compacted. Values and leases stay; each rewritten key has one version more,
+    /// which watches see.
     ///
     /// # Errors
     ///
