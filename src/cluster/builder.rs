@@ -15,7 +15,7 @@ use crate::node::NodeAgent;
 use crate::reconcile::ControllerManager;
 use crate::sched::{Scheduler, SchedulerBuilder};
 use crate::server::{ApiServer, BuildError};
-use crate::store::{MemoryStore, ObjectStore};
+use crate::store::{MemoryOptions, MemoryStore, ObjectStore};
 
 /// A cluster to be. See [`Cluster::builder`].
 #[must_use]
@@ -196,7 +196,9 @@ impl ClusterBuilder {
     /// A start that is dropped ends what it started.
     pub async fn start(self) -> Result<Cluster, StartError> {
         let env = self.env.unwrap_or_else(Env::system).child();
-        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let store = self
+            .store
+            .unwrap_or_else(|| Arc::new(MemoryStore::with_options(MemoryOptions::default().env(&env))));
         let machines = match self.machines {
             Some(machines) => machines,
             None if self.nodes.is_empty() => Arc::new(super::machines::NoMachines),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use super::allocate::Ranges;
 use super::tokens::Tokens;
@@ -11,8 +12,8 @@ use crate::api::cidr::{Cidr, CidrError};
 use crate::api::{Scheme, Status};
 use crate::client::NodeDialer;
 use crate::env::Env;
-use crate::store::ObjectStore;
 use crate::store::cached::Cached;
+use crate::store::{ObjectStore, compactor};
 
 /// A server to be. See [`ApiServer::builder`].
 pub struct ApiServerBuilder {
@@ -24,7 +25,19 @@ pub struct ApiServerBuilder {
     service_cidr: Option<Cidr>,
     node_ports: PortRange,
     loopback_endpoints: bool,
+    event_ttl: Duration,
+    compaction_interval: Option<Duration>,
 }
+
+/// How long events stay.
+///
+/// Source: `--event-ttl` of kube-apiserver (1.36).
+const EVENT_TTL: Duration = Duration::from_secs(60 * 60);
+
+/// How often history is compacted.
+///
+/// Source: `DefaultCompactInterval` of `k8s.io/apiserver/pkg/storage/storagebackend` (1.36).
+const COMPACTION_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// Why a server could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +65,8 @@ impl ApiServerBuilder {
             service_cidr: None,
             node_ports: PortRange::default(),
             loopback_endpoints: false,
+            event_ttl: EVENT_TTL,
+            compaction_interval: None,
         }
     }
 
@@ -113,6 +128,24 @@ impl ApiServerBuilder {
         self
     }
 
+    /// How long an Event stays after it was written last, give or take a minute more; an hour where nothing
+    /// is said, and for ever where zero. A store without [leases](ObjectStore::leases) keeps it for ever, too.
+    #[must_use]
+    pub fn event_ttl(mut self, ttl: Duration) -> Self {
+        self.event_ttl = ttl;
+        self
+    }
+
+    /// How often the history of the store is compacted, as `--etcd-compaction-interval` of kube-apiserver:
+    /// what happened within the last interval stays, and all servers of one store compact it once. Never
+    /// where zero. Where nothing is said, every five minutes in a store that
+    /// [wants it](ObjectStore::wants_compaction), such as one on disk or an etcd, and never in another.
+    #[must_use]
+    pub fn compaction_interval(mut self, interval: Duration) -> Self {
+        self.compaction_interval = Some(interval);
+        self
+    }
+
     /// Puts the server together and makes what must exist before it can serve.
     ///
     /// # Errors
@@ -125,13 +158,18 @@ impl ApiServerBuilder {
             None => Cidr::new(IpAddr::V4(Ipv4Addr::new(10, 96, 0, 0)), 12)?,
         };
         let scheme = Arc::new(self.scheme.unwrap_or_else(Scheme::builtin));
+        let store = self.store.ok_or(BuildError::NoStore)?;
+        let by_default = Some(COMPACTION_INTERVAL).filter(|_| store.wants_compaction());
+        let interval = self.compaction_interval.or(by_default).filter(|interval| !interval.is_zero());
         let server = ApiServer(Arc::new(Inner {
-            cached: Cached::new(self.store.ok_or(BuildError::NoStore)?, &env),
+            compactor: interval.map(|interval| compactor::start_shared(store.clone(), interval, &env)),
+            cached: Cached::new(store, &env),
             served: RwLock::new(Served { scheme, definitions: BTreeMap::new() }),
             authorizer: self.authorizer.unwrap_or_else(|| Arc::new(RoleTable::default())),
             node_dialer: self.node_dialer,
             ranges: Ranges { addresses, ports: self.node_ports },
             loopback_endpoints: self.loopback_endpoints,
+            event_ttl: self.event_ttl,
             tokens: Tokens::default(),
             streams: Streams::of(&env),
             env,

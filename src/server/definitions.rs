@@ -289,7 +289,7 @@ async fn remove_all(server: &ApiServer, name: &str) -> Result<(), Status> {
         let last = kept.is_empty();
         set_finalizers(&mut tree, kept);
         let object = Box::new(call.object(tree)?);
-        Ok(if last { Next::Remove(object) } else { Next::Put(object) })
+        Ok(if last { Next::Finish(object) } else { Next::Put(object) })
     });
     match done.await {
         Ok(_) => Ok(()),

@@ -60,7 +60,7 @@ pub(super) async fn check(call: &Call<'_>, pod: &Object, dry_run: bool) -> Resul
         let object = Object::from_tree(row.clone(), budget.revision(), new)
             .map_err(|error| status::internal(error.to_string()))?;
         let change = Change::Update { object, from: budget.revision() };
-        if let Committed::At(_) = call.server.commit(change, &Claims::default()).await? {
+        if let Committed::At(_) = call.server.commit(change, &Claims::default(), None).await? {
             return Ok(());
         }
     }

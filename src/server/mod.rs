@@ -49,7 +49,7 @@ pub use roles::{RoleTable, Rule};
 
 use crate::api::{GroupVersionResource, Object, Resource, Revision, Scheme, Status, validation};
 use crate::client::{Client, Identity, NodeDialer, Request, Response};
-use crate::env::{Env, Stream};
+use crate::env::{Env, Stream, Task};
 use crate::store;
 use crate::store::cached::Cached;
 
@@ -65,8 +65,10 @@ struct Inner {
     node_dialer: Option<Arc<dyn NodeDialer>>,
     ranges: allocate::Ranges,
     loopback_endpoints: bool,
+    event_ttl: Duration,
     tokens: tokens::Tokens,
     streams: Streams,
+    compactor: Option<Task<()>>,
 }
 
 /// What is served now.
@@ -188,6 +190,11 @@ impl ApiServer {
         &self.0.cached
     }
 
+    /// How long an object of this row stays after a write; none where for ever.
+    pub(crate) fn ttl(&self, row: &Resource) -> Option<Duration> {
+        Some(self.0.event_ttl).filter(|ttl| !ttl.is_zero() && strategy::of(row).expires)
+    }
+
     pub(crate) fn authorizer(&self) -> &Arc<dyn Authorizer> {
         &self.0.authorizer
     }
@@ -256,6 +263,14 @@ impl Streams {
             ports: stream("port"),
             watches: stream("watch"),
             tokens: stream("token"),
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(compactor) = &self.compactor {
+            compactor.abort();
         }
     }
 }

@@ -207,6 +207,20 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// Forgets the history below `revision`: it stays readable itself.
     async fn compact(&self, revision: Revision) -> Result<()>;
 
+    /// Whether what a key holds is kept otherwise than this store would keep it now, as under an encryption
+    /// key that has been replaced: an update that changes nothing then writes it anew. Never where the key
+    /// is absent, nor in a store that keeps values as they are.
+    async fn is_stale(&self, key: &[u8]) -> Result<bool> {
+        let _ = key;
+        Ok(false)
+    }
+
+    /// Whether history is kept until somebody compacts it, and somebody should: an API server does where it
+    /// is not told otherwise. Not so in a store that compacts by itself, nor in one that is to keep all.
+    fn wants_compaction(&self) -> bool {
+        false
+    }
+
     /// The store's leases, if it has any; where it has none, a key's lease is always 0, and a put
     /// that names another is refused with [`Error::LeaseNotFound`].
     fn leases(&self) -> Option<&dyn Leases> {
@@ -267,6 +281,12 @@ macro_rules! forward {
             }
             async fn compact(&self, revision: Revision) -> Result<()> {
                 (**self).compact(revision).await
+            }
+            async fn is_stale(&self, key: &[u8]) -> Result<bool> {
+                (**self).is_stale(key).await
+            }
+            fn wants_compaction(&self) -> bool {
+                (**self).wants_compaction()
             }
             fn leases(&self) -> Option<&dyn Leases> {
                 (**self).leases()

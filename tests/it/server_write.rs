@@ -243,3 +243,19 @@ async fn what_is_invalid_is_told_field_by_field() {
     assert_eq!(kit.revision().await, before, "nothing was written, and nothing else is harmed");
     assert_eq!(kit.get("default", "deployments/web").await.unwrap()["spec"]["replicas"], 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_no_segment_of_a_path_is_refused() {
+    let kit = kit().await;
+    for (name, why) in [
+        (".", "may not be '.'"),
+        ("..", "may not be '..'"),
+        ("a%b", "may not contain '%'"),
+        ("a/b", "may not contain '/'"),
+    ] {
+        let target = kit.at("default", "configmaps").name(name);
+        let refused = status_of(windlass::client::ClientExt::get(&*kit.client, target).await);
+        let message = format!("Name parameter invalid: {name:?}: {why}");
+        assert_eq!((refused.code, refused.message), (400, message));
+    }
+}

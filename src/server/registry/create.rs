@@ -77,7 +77,7 @@ async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Res
     if !errors.is_empty() {
         return Err(call.invalid(valid.name(), &errors));
     }
-    let mut avoid = Avoid::default();
+    let (mut avoid, ttl) = (Avoid::default(), call.server.ttl(&call.row));
     loop {
         let (object, claims) = Claims::of(call, None, valid.clone(), &avoid).await?;
         if options.dry_run {
@@ -86,7 +86,7 @@ async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Res
                 .map_err(|error| store_error(&error))?
                 .map_or(Stored::Yes(object), Stored::Exists));
         }
-        match call.server.commit(Change::Create(object.clone()), &claims).await? {
+        match call.server.commit(Change::Create(object.clone()), &claims, ttl).await? {
             Committed::At(revision) => {
                 let object = object.at(revision);
                 call.server.stored(None, Some(&object));

@@ -10,7 +10,7 @@ use kube_core::response::StatusDetails;
 use serde_json::Value;
 
 use super::Call;
-use super::update::{Next, modify};
+use super::update::{Next, modify, precondition_failed};
 use crate::api::{Object, Status, status};
 use crate::client::{DeleteOptions, Preconditions, PropagationPolicy, Response};
 use crate::server::tree::{at, finalizers, metadata_mut, set_finalizers, text};
@@ -48,9 +48,9 @@ pub(super) async fn delete(call: &mut Call<'_>, options: &DeleteOptions) -> Resu
 /// Deletes an object.
 pub(crate) async fn delete_object(call: &mut Call<'_>, options: &DeleteOptions) -> Result<Deleted, Status> {
     admission::delete(call)?;
-    let mut gone = false;
+    let (mut gone, mut again) = (false, false);
     let object = modify(call, options.dry_run, |call, current| {
-        preconditions(call, current, &options.preconditions)?;
+        preconditions(call, current, &options.preconditions, std::mem::replace(&mut again, true))?;
         let rules = strategy::of(&call.row);
         let old = current.tree();
         let now = call.server.env().clock.now_seconds();
@@ -62,7 +62,7 @@ pub(crate) async fn delete_object(call: &mut Call<'_>, options: &DeleteOptions) 
         Ok(match verdict {
             Verdict::Gone => Next::Remove(Box::new(current.clone())),
             Verdict::Waits => Next::Keep,
-            Verdict::Marked(tree) => Next::Put(Box::new(call.object(tree)?)),
+            Verdict::Marked(tree) => Next::Mark(Box::new(call.object(tree)?)),
         })
     })
     .await?;
@@ -152,8 +152,18 @@ fn garbage_finalizers(own: &[&str], policy: Option<PropagationPolicy>) -> Vec<St
     wanted
 }
 
-fn preconditions(call: &Call<'_>, current: &Object, wanted: &Preconditions) -> Result<(), Status> {
+/// What the caller insists on. Where another write was faster, Kubernetes finds out in its storage, and
+/// words it otherwise.
+fn preconditions(
+    call: &Call<'_>,
+    current: &Object,
+    wanted: &Preconditions,
+    again: bool,
+) -> Result<(), Status> {
     let differs = |what: &str, asked: &str, found: &str, happened: &str| {
+        if again {
+            return Err(precondition_failed(call, what, asked, found));
+        }
         let why = format!(
             "the {what} in the precondition ({asked}) does not match the {what} in record ({found}). \
              The object might have been {happened}"

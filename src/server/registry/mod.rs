@@ -189,6 +189,13 @@ impl<'a> Call<'a> {
         if names_one {
             self.check_name()?;
         }
+        if names_one {
+            let problems = names::path_segment(self.name());
+            if !problems.is_empty() {
+                let (name, why) = (self.name(), problems.join(";"));
+                return Err(status::bad_request(format!("Name parameter invalid: {name:?}: {why}")));
+            }
+        }
         let needs_namespace = row.namespaced() && !matches!(verb, "list" | "watch");
         if needs_namespace && !namespaced && !reviews::is_review(row) {
             return Err(if names_one {
@@ -240,6 +247,11 @@ impl<'a> Call<'a> {
     /// The object as it is now.
     pub(crate) async fn current(&self) -> Result<Option<Object>, Status> {
         self.server.cached().get(&self.row, &self.key()).await.map_err(|error| store_error(&error))
+    }
+
+    /// Whether it is stored otherwise than it would be stored now.
+    async fn is_stale(&self, object: &Object) -> Result<bool, Status> {
+        self.server.cached().is_stale(object).await.map_err(|error| store_error(&error))
     }
 
     /// Whether the caller is a node's agent, and which.

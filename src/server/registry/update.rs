@@ -1,5 +1,7 @@
 //! Update, and what every change of an object has in common.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::create::{check_namespace, create_tree, default};
@@ -31,8 +33,12 @@ pub(crate) enum Next {
     Keep,
     /// It becomes this.
     Put(Box<Object>),
-    /// It goes; this is its last state.
+    /// It becomes this, and waits until it may go; so it does not expire.
+    Mark(Box<Object>),
+    /// It goes, because that was asked for; this is its last state.
     Remove(Box<Object>),
+    /// It goes, because a change has left it nothing to wait for; this is its last state.
+    Finish(Box<Object>),
 }
 
 /// How a commit of one object and its claims ended.
@@ -55,20 +61,36 @@ pub(super) async fn update(
     let mut tree = decode(call, payload, options.field_validation)?;
     check_name(call, &tree)?;
     check_namespace(call, &mut tree)?;
-    if scope == Scope::Main && strategy::of(&call.row).create_on_update && call.current().await?.is_none() {
-        if !matches!(text(&tree, &["metadata", "resourceVersion"]), "" | "0") {
-            return Err(call.conflict(status::OBJECT_MODIFIED));
+    let creates = scope == Scope::Main && strategy::of(&call.row).create_on_update;
+    loop {
+        if creates && call.current().await?.is_none() {
+            match create_absent(call, tree.clone(), options).await {
+                // It has come to be meanwhile: it is changed.
+                Err(status) if status.reason == "AlreadyExists" => continue,
+                answer => return answer,
+            }
         }
-        let attributes = Attributes::on("create", call.target);
-        if let Decision::Deny { reason } = call.server.authorize(call.identity, &attributes) {
-            return Err(refusal(call.identity, &attributes, &reason));
+        let change = |call: &mut Call<'_>, current: &Object| replace(call, tree.clone(), current, scope);
+        match modify(call, options.dry_run, change).await {
+            // It has gone meanwhile: it is made.
+            Err(status) if creates && status.code == 404 && call.current().await?.is_none() => {}
+            object => return Ok(Response::Object(object?).into()),
         }
-        let object = create_tree(call, tree, options).await?;
-        return Ok(Answer { created: true, ..Response::Object(object).into() });
     }
-    let object =
-        modify(call, options.dry_run, |call, current| replace(call, tree.clone(), current, scope)).await?;
-    Ok(Response::Object(object).into())
+}
+
+/// Makes the object that an update did not find.
+async fn create_absent(call: &mut Call<'_>, tree: Value, options: &WriteOptions) -> Result<Answer, Status> {
+    check_uid(call, &tree, "")?;
+    if !matches!(text(&tree, &["metadata", "resourceVersion"]), "" | "0") {
+        return Err(call.conflict(status::OBJECT_MODIFIED));
+    }
+    let attributes = Attributes::on("create", call.target);
+    if let Decision::Deny { reason } = call.server.authorize(call.identity, &attributes) {
+        return Err(refusal(call.identity, &attributes, &reason));
+    }
+    let object = create_tree(call, tree, options).await?;
+    Ok(Answer { created: true, ..Response::Object(object).into() })
 }
 
 /// Reads an object, decides what becomes of it and commits that, again and again until nobody
@@ -84,13 +106,19 @@ where
     loop {
         let Some(current) = call.current().await? else { return Err(call.not_found()) };
         admission::modify(call, &current)?;
-        let (object, claims, removed) = match decide(call, &current)? {
-            Next::Keep => return Ok(current),
-            Next::Put(object) => {
+        let next = decide(call, &current)?;
+        let (marks, finishes) = (matches!(next, Next::Mark(_)), matches!(next, Next::Finish(_)));
+        let (object, claims, removed) = match next {
+            Next::Keep if dry_run || !call.is_stale(&current).await? => return Ok(current),
+            // What it is does not change, but how it is stored.
+            Next::Keep => (current.clone(), Claims::default(), false),
+            Next::Put(object) | Next::Mark(object) => {
                 let (object, claims) = Claims::of(call, Some(&current), *object, &avoid).await?;
                 (object, claims, false)
             }
-            Next::Remove(object) => (*object, Claims::release(call, &current).await?, true),
+            Next::Remove(object) | Next::Finish(object) => {
+                (*object, Claims::release(call, &current).await?, true)
+            }
         };
         if dry_run {
             return Ok(object.at(current.revision()));
@@ -101,12 +129,16 @@ where
         } else {
             Change::Update { object: object.clone(), from }
         };
-        match call.server.commit(change, &claims).await? {
+        let ttl = call.server.ttl(&call.row).filter(|_| !marks && !removed);
+        match call.server.commit(change, &claims, ttl).await? {
             Committed::At(revision) => {
                 let object = object.at(revision);
                 call.server.stored(Some(&object), (!removed).then_some(&object));
                 return Ok(object);
             }
+            // Somebody else has finished it: that is what was wanted (`deleteWithoutFinalizers` of
+            // Kubernetes' registry, 1.36).
+            Committed::Lost(None) if finishes => return Ok(object.at(from)),
             Committed::Lost(_) => {}
             Committed::Claimed(index) => claims.lost(call, object.name(), index, &mut avoid)?,
         }
@@ -121,8 +153,8 @@ pub(crate) fn replace(
     scope: Scope,
 ) -> Result<Next, Status> {
     let old = current.tree();
+    check_uid(call, &new, current.uid())?;
     check_revision(call, &new, current)?;
-    check_uid(call, &new, current)?;
     if scope == Scope::Main {
         default(call, &mut new)?;
     }
@@ -149,7 +181,7 @@ pub(crate) fn replace(
     }
     let next = call.object(new)?;
     if next.body() == current.body() {
-        return Ok(if is_finished(&old, &old) { Next::Remove(Box::new(next)) } else { Next::Keep });
+        return Ok(if is_finished(&old, &old) { Next::Finish(Box::new(next)) } else { Next::Keep });
     }
     let rules = call.server.validation();
     let errors = match scope {
@@ -160,7 +192,7 @@ pub(crate) fn replace(
     if !errors.is_empty() {
         return Err(call.invalid(current.name(), &errors));
     }
-    Ok(if is_finished(&tree, &old) { Next::Remove(Box::new(next)) } else { Next::Put(Box::new(next)) })
+    Ok(if is_finished(&tree, &old) { Next::Finish(Box::new(next)) } else { Next::Put(Box::new(next)) })
 }
 
 /// Whether a deleting object has nothing left to wait for.
@@ -195,15 +227,22 @@ fn check_revision(call: &Call<'_>, new: &Value, current: &Object) -> Result<(), 
     }
 }
 
-fn check_uid(call: &Call<'_>, new: &Value, current: &Object) -> Result<(), Status> {
+/// A uid that is said is a precondition.
+fn check_uid(call: &Call<'_>, new: &Value, found: &str) -> Result<(), Status> {
     let said = text(new, &["metadata", "uid"]);
-    if said.is_empty() || said == current.uid() {
-        return Ok(());
-    }
-    Err(call.conflict(&format!(
-        "Precondition failed: UID in precondition: {said}, UID in object meta: {}",
-        current.uid()
-    )))
+    if said.is_empty() || said == found { Ok(()) } else { Err(precondition_failed(call, "UID", said, found)) }
+}
+
+/// 409: what a write insists on does not hold of what is stored.
+///
+/// Source: `Preconditions.Check` and `NewInvalidObjError` of `k8s.io/apiserver/pkg/storage` (1.36).
+pub(super) fn precondition_failed(call: &Call<'_>, what: &str, said: &str, found: &str) -> Status {
+    let namespace = Some(call.namespace()).filter(|namespace| !namespace.is_empty());
+    let key = call.row.storage_key(namespace, Some(call.name()));
+    call.conflict(&format!(
+        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: \
+         Precondition failed: {what} in precondition: {said}, {what} in object meta: {found}"
+    ))
 }
 
 /// The object's name must be the target's.
@@ -221,13 +260,18 @@ pub(super) fn check_name(call: &Call<'_>, tree: &Value) -> Result<(), Status> {
 fn keep_metadata(new: &mut Value, old: &Value) {
     let metadata = metadata_mut(new);
     let kept = old["metadata"].as_object();
-    for field in ["uid", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
-    {
+    // Nobody is recorded as a manager here, so who was elsewhere stays it.
+    for field in [
+        "uid",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "managedFields",
+    ] {
         copy_field(metadata, kept, field);
     }
-    for field in ["managedFields", "selfLink"] {
-        metadata.remove(field);
-    }
+    metadata.remove("selfLink");
 }
 
 fn keep_status(new: &mut Value, old: &Value) {
@@ -253,10 +297,20 @@ fn status_only(rules: &strategy::Strategy, row: &crate::api::Resource, new: Valu
 }
 
 impl super::super::ApiServer {
-    /// Commits a change and the claims that go with it, in one step.
-    pub(crate) async fn commit(&self, change: Change, claims: &Claims) -> Result<Committed, Status> {
+    /// Commits a change and the claims that go with it, in one step. What is written goes by itself after
+    /// `ttl`, where one is given.
+    pub(crate) async fn commit(
+        &self,
+        change: Change,
+        claims: &Claims,
+        ttl: Option<Duration>,
+    ) -> Result<Committed, Status> {
         let changes = std::iter::once(change).chain(claims.changes()).collect();
-        match self.cached().commit(changes).await.map_err(|error| store_error(&error))? {
+        let outcome = match ttl {
+            None => self.cached().commit(changes).await,
+            Some(ttl) => self.cached().commit_expiring(changes, ttl).await,
+        };
+        match outcome.map_err(|error| store_error(&error))? {
             cached::Outcome::Committed(revision) => Ok(Committed::At(revision)),
             cached::Outcome::Conflict { index: 0, current } => Ok(Committed::Lost(current)),
             cached::Outcome::Conflict { index, .. } => Ok(Committed::Claimed(index - 1)),

@@ -27,6 +27,9 @@ pub(crate) struct Strategy {
     pub(crate) answers_deleted: bool,
     /// A new object brings its status along.
     pub(crate) made_with_status: bool,
+    /// Its objects go by themselves, once the server's [`event_ttl`](crate::server::ApiServerBuilder::event_ttl)
+    /// has passed since the last write.
+    pub(crate) expires: bool,
     /// When `metadata.generation` counts.
     pub(crate) generation: Generation,
     /// Fills in and takes away on creation.
@@ -67,6 +70,7 @@ const DEFAULT: Strategy = Strategy {
     unconditional_update: true,
     answers_deleted: false,
     made_with_status: false,
+    expires: false,
     generation: Generation::Never,
     create: |_, _| {},
     update: |_, _, _| {},
@@ -83,6 +87,8 @@ const CUSTOM: Strategy = Strategy {
 };
 
 const MADE_BY_UPDATE: Strategy = Strategy { create_on_update: true, ..DEFAULT };
+
+const EVENT: Strategy = Strategy { expires: true, ..MADE_BY_UPDATE };
 
 const COUNTED: Strategy = Strategy { generation: Generation::Spec, ..DEFAULT };
 
@@ -101,7 +107,8 @@ pub(crate) fn of(row: &Resource) -> &'static Strategy {
         ("", "Service") => &service::SERVICE,
         ("", "Namespace") => &namespace::NAMESPACE,
         ("", "Node") => &node::NODE,
-        ("", "Event" | "Endpoints" | "LimitRange") | ("events.k8s.io", "Event") => &MADE_BY_UPDATE,
+        ("", "Event") | ("events.k8s.io", "Event") => &EVENT,
+        ("", "Endpoints" | "LimitRange") => &MADE_BY_UPDATE,
         ("rbac.authorization.k8s.io", _) => &MADE_BY_UPDATE,
         (
             "",

@@ -74,10 +74,10 @@ impl Change {
         }
     }
 
-    fn op(&self) -> Op {
+    fn op(&self, lease: i64) -> Op {
         match self {
             Self::Create(object) | Self::Update { object, .. } => {
-                Op::put(storage_key(object), object.body().clone())
+                Op::put_leased(storage_key(object), object.body().clone(), lease)
             }
             Self::Delete { object, .. } => Op::delete(KeyRange::single(storage_key(object))),
             Self::Raw { op, .. } => op.clone(),
@@ -93,15 +93,15 @@ pub(super) fn storage_key(object: &Object) -> Bytes {
 }
 
 /// The transaction: all comparisons, all operations, and otherwise a look at every key compared,
-/// so that a conflict can be told without asking again.
-pub(super) fn plan(changes: &[Change]) -> Txn {
+/// so that a conflict can be told without asking again. What is written is attached to `lease`, 0 for none.
+pub(super) fn plan(changes: &[Change], lease: i64) -> Txn {
     let compare: Vec<_> = changes.iter().flat_map(Change::compare).collect();
     Txn {
         or_else: compare
             .iter()
             .map(|compare| Op::Range(compare.range.clone(), ListOptions::default()))
             .collect(),
-        then: changes.iter().map(Change::op).collect(),
+        then: changes.iter().map(|change| change.op(lease)).collect(),
         compare,
     }
 }

@@ -11,13 +11,18 @@
 //!
 //! Objects are read in the order of their keys in the store, as kube-apiserver reads them.
 //!
+//! What is written may go by itself after a while: many objects then share a lease of the store.
+//!
 //! A commit goes to the store and wakes no watcher: the cache's feeder does, once it is told of it.
 //! What a commit has decoded, the feeder does not decode again.
 
 mod change;
+mod commit;
 #[cfg(test)]
 mod failing;
 mod handover;
+mod kept;
+mod lease_manager;
 #[cfg(test)]
 mod model;
 mod objects;
@@ -26,12 +31,17 @@ mod query;
 mod row;
 mod shelf;
 mod sorted;
+mod stats;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_compaction;
 #[cfg(test)]
 mod tests_cost;
 #[cfg(test)]
 mod tests_kubernetes;
+#[cfg(test)]
+mod tests_leases;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -39,13 +49,16 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use self::kept::Kept;
+use self::lease_manager::LeaseManager;
 use self::row::Row;
-use super::{Error, KeyValue, ObjectStore, Result, Revision};
+use super::{Error, KeyRange, KeyValue, ListOptions, ObjectStore, Result, Revision};
 use crate::api::{Object, ObjectKey, Resource, SelectableField};
 use crate::env::Env;
 
 pub use change::{Change, Outcome};
 pub use query::{At, ListQuery, ObjectEvent, ObjectPage, WatchQuery};
+pub use stats::Stats;
 pub use watch::ObjectWatch;
 
 /// Objects that a list looks at before it lets others run.
@@ -57,6 +70,8 @@ pub struct Cached {
     env: Env,
     options: CachedOptions,
     rows: RwLock<BTreeMap<RowKey, Arc<Row>>>,
+    leases: LeaseManager,
+    kept: Kept,
 }
 
 /// How a [`Cached`] keeps what it knows.
@@ -105,7 +120,9 @@ impl Cached {
     /// The same, with options.
     #[must_use]
     pub fn with_options(store: Arc<dyn ObjectStore>, env: &Env, options: CachedOptions) -> Arc<Self> {
-        Arc::new(Self { store, env: env.child(), options, rows: RwLock::default() })
+        let leases = LeaseManager::new(env);
+        let (rows, kept) = (RwLock::default(), Kept::default());
+        Arc::new(Self { store, env: env.child(), options, rows, leases, kept })
     }
 
     /// The store.
@@ -133,7 +150,26 @@ impl Cached {
         decode(row, &kv).map(Some)
     }
 
+    /// Whether an object that was read is stored otherwise than a write would store it now: in another
+    /// form, or [stale](ObjectStore::is_stale) in the store. Not so once somebody has written it anew.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers.
+    pub async fn is_stale(&self, object: &Object) -> Result<bool> {
+        let key = change::storage_key(object);
+        match self.store.get(&key).await? {
+            Some(kv) if kv.mod_revision == object.revision() => {
+                Ok(kv.value != *object.body() || self.store.is_stale(&key).await?)
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// Objects of a resource, by namespace and name.
+    ///
+    /// An exact revision is answered only while the store keeps it, whoever compacts there; the store is
+    /// asked that every 15 seconds, as kube-apiserver's cache asks it.
     ///
     /// # Errors
     ///
@@ -157,6 +193,7 @@ impl Cached {
             (at >= state.shelf.oldest()).then(|| (state.shelf.select(filter.clone(), at), all()))
         };
         if let Some((selection, all)) = selection {
+            self.is_kept(row, query.at, at).await?;
             let mut selection = selection.starting(start);
             let mut items = Vec::new();
             while selection.take(&mut items, limit, SLICE) && items.len() < limit {
@@ -170,7 +207,23 @@ impl Cached {
         Ok(ObjectPage::new(at, items, left, filter.selects_all()))
     }
 
+    /// How many objects of a resource there are and how large, as everything that was committed before the
+    /// call left them. It is kept as objects come and go, so that asking costs no look at them.
+    ///
+    /// # Errors
+    ///
+    /// What the store answers.
+    pub async fn stats(&self, row: &Arc<Resource>) -> Result<Stats> {
+        let cache = self.cache(row);
+        cache.reach(self.store.revision().await?).await?;
+        let state = cache.read();
+        Ok(state.shelf.objects().stats())
+    }
+
     /// Watches objects of a resource.
+    ///
+    /// It may start from any revision whose later events are still held here, also where the store has
+    /// compacted it by now without being told to by [`Cached::compact`]; so does kube-apiserver's cache.
     ///
     /// # Errors
     ///
@@ -185,55 +238,6 @@ impl Cached {
             Some(_) => cache.reach(Revision::NONE).await?,
         }
         ObjectWatch::start(cache, query)
-    }
-
-    /// Makes several changes, all of them or none, in one revision.
-    ///
-    /// # Errors
-    ///
-    /// What the store answers. A conflict is not an error but an [`Outcome`].
-    ///
-    /// # Cancel safety
-    ///
-    /// As for [`ObjectStore::commit`].
-    pub async fn commit(&self, changes: Vec<Change>) -> Result<Outcome> {
-        let left: Vec<_> = changes
-            .iter()
-            .filter_map(|change| {
-                let object = change.written()?;
-                let cache = self.peek(object.resource())?;
-                let left = cache.handover.leave(change::storage_key(object), object.clone());
-                Some((cache, left))
-            })
-            .collect();
-        let committed = match self.store.commit(change::plan(&changes)).await {
-            Ok(committed) => committed,
-            // It may have happened all the same: what was left stays for a while.
-            Err(error @ (Error::Unavailable { .. } | Error::Stopped { .. })) => return Err(error),
-            Err(error) => {
-                left.into_iter().for_each(|(_, left)| left.withdraw());
-                return Err(error);
-            }
-        };
-        if committed.succeeded {
-            for (cache, left) in left {
-                // Where the feeder has been here already, what it did not take it never will.
-                if cache.read().shelf.revision() < committed.revision {
-                    left.stay();
-                } else {
-                    left.withdraw();
-                }
-            }
-            return Ok(Outcome::Committed(committed.revision));
-        }
-        left.into_iter().for_each(|(_, left)| left.withdraw());
-        let (index, held) = change::conflict(&changes, &committed.results);
-        let object = changes.get(index).and_then(Change::object);
-        let current = match (object, held) {
-            (Some(object), Some(kv)) => Some(decode(object.resource(), &kv)?),
-            _ => None,
-        };
-        Ok(Outcome::Conflict { index, current })
     }
 
     /// Waits until a resource's cache has reached a revision. Cancel safe.
@@ -272,6 +276,18 @@ impl Cached {
         if let Some(gone) = gone {
             gone.close();
         }
+    }
+
+    /// Fails where the store no longer keeps a revision that is asked for as such, whatever is held here.
+    async fn is_kept(&self, row: &Resource, at: At, revision: Revision) -> Result<()> {
+        let now = self.env.clock.instant();
+        if matches!(at, At::Exact(_)) && !self.kept.lately(revision, now) {
+            // One key, so that nothing is counted.
+            let range = KeyRange::single(row.storage_key(None, None));
+            self.store.list(range, ListOptions::default().at(revision).count_only()).await?;
+        }
+        self.kept.saw(revision, now);
+        Ok(())
     }
 
     /// Waits until a cache has reached a revision that must have happened.

@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 use super::posting::Term;
 use super::query::{Filter, ObjectPage};
 use super::sorted::{Place, Sorted, order, order_text};
+use super::stats::Stats;
 use crate::api::{Object, ObjectKey, Resource, Revision};
 use crate::env::HashMap;
 
 #[derive(Default)]
 pub(super) struct Objects {
     all: Sorted,
+    stats: Stats,
     /// By position among the row's selectable fields; then by value.
     fields: Vec<(usize, HashMap<Box<str>, Held>)>,
 }
@@ -62,7 +64,7 @@ impl Objects {
     pub(super) fn new(row: &Resource) -> Self {
         let indexed = row.selectable.iter().enumerate().filter(|(_, field)| field.indexed);
         let fields = indexed.map(|(position, _)| (position, HashMap::default())).collect();
-        Self { all: Sorted::default(), fields }
+        Self { all: Sorted::default(), stats: Stats::default(), fields }
     }
 
     /// Of all objects of a resource, in order.
@@ -70,6 +72,7 @@ impl Objects {
         let mut new = Self::new(row);
         for object in &objects {
             new.index(row, None, Some(object));
+            new.stats.change(None, Some(object));
         }
         new.all = Sorted::of(objects);
         new
@@ -79,6 +82,10 @@ impl Objects {
         &self.all
     }
 
+    pub(super) fn stats(&self) -> Stats {
+        self.stats
+    }
+
     /// Makes `after` stand where `before` stood.
     pub(super) fn shelve(&mut self, row: &Resource, before: Option<&Object>, after: Option<&Object>) {
         match (before, after) {
@@ -86,6 +93,7 @@ impl Objects {
             (Some(before), None) => drop(self.all.remove(before.key())),
             (None, None) => {}
         }
+        self.stats.change(before, after);
         self.index(row, before, after);
     }
 

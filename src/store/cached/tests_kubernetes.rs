@@ -5,19 +5,19 @@
 //!
 //! | runner | where |
 //! |---|---|
-//! | `RunTestCreate`, `…CreateWithKeyExist`, `…GuaranteedUpdate`, `…UpdateWithConflict`, `…UpdateWithSuggestionAndConflict` | [`a_write_happens_only_on_the_state_that_it_names`]; retries of one that loses: the server's registry, where no test makes one lose |
-//! | `RunTestUnconditionalDelete`, `…ConditionalDelete`, `…DeleteWithConflict`, `…DeleteWithSuggestion*`, `…ValidateDeletionWith*`, `…PreconditionalDeleteWith*` | [`a_write_happens_only_on_the_state_that_it_names`]; preconditions: the server's registry, not yet on an object that changes meanwhile; it has no suggestions, for it reads the store |
-//! | `RunTestGuaranteedUpdateChecksStoredData` | [`what_is_stored_is_compared_and_not_what_is_cached`]; not held: a value stored oddly, or sealed with an old key, is not written anew by an update that changes nothing |
-//! | `RunTestCreateWithTTL`, `…GuaranteedUpdateWithTTL` | leases of keys: the store's conformance suite; not held: no object is given a lease |
+//! | `RunTestCreate`, `…CreateWithKeyExist`, `…GuaranteedUpdate`, `…UpdateWithConflict`, `…UpdateWithSuggestionAndConflict` | [`a_write_happens_only_on_the_state_that_it_names`]; retries of one that loses: `tests/it/server_races.rs` |
+//! | `RunTestUnconditionalDelete`, `…ConditionalDelete`, `…DeleteWithConflict`, `…DeleteWithSuggestion*`, `…ValidateDeletionWith*`, `…PreconditionalDeleteWith*` | [`a_write_happens_only_on_the_state_that_it_names`]; deletions and preconditions of what changes meanwhile: `tests/it/server_races.rs`; there are no suggestions, for the server reads the store |
+//! | `RunTestGuaranteedUpdateChecksStoredData` | [`what_is_stored_is_compared_and_not_what_is_cached`], [`what_is_stored_otherwise_than_it_would_be_is_stale`]; what an update makes of that: `tests/it/server_unchanged.rs` |
+//! | `RunTestCreateWithTTL`, `…GuaranteedUpdateWithTTL` | `tests_leases`; events: `tests/it/server_leases.rs`; leases of keys: the store's conformance suite |
 //! | `RunTestGet` | [`a_get_sees_every_commit_before_it`]; `resourceVersion`: `a_get_is_not_older_than_it_is_asked_to_be` of `tests/it/server_get.rs` |
 //! | `RunTestList` | [`every_list_is_what_its_revision_held`], [`a_revision_that_is_not_there_is_refused`]; options and tokens: `tests/it/server_list.rs`, case by case, on a server that saw it all and on one that comes late; what cannot be read: `tests/it/rest_options.rs` |
 //! | `…GetListRecursivePrefix`, `…GetListNonRecursive`, `…ListPaging`, `…ListContinuation`, `…ListContinuationWithFilter`, `…ListPaginationRareObject` | the same here; at the server: `tests/it/server_list_tokens.rs` |
 //! | `…NamespaceScopedList` | `lists_hold_what_is_selected` of `tests/it/server_selectors.rs` |
 //! | `RunTestListInconsistentContinuation` | [`a_list_goes_on_at_the_newest_revision_where_its_own_is_gone`]; by limits and tokens: `tests/it/server_list_tokens.rs` |
 //! | `RunTestListResourceVersionMatch`, `…ConsistentList` | [`a_list_is_as_new_as_it_is_asked_to_be`]; asked again: `a_list_asked_again_at_its_revision_is_the_same` of `tests/it/server_list_tokens.rs` |
-//! | `RunTestCompactRevision` | [`compaction_forgets_in_the_cache_what_it_forgets_in_the_store`], where it goes through the cache; what somebody else compacts in the store, the cache keeps |
+//! | `RunTestCompactRevision` | [`compaction_forgets_in_the_cache_what_it_forgets_in_the_store`]; what is compacted by somebody else: `tests_compaction`; compaction by servers: `store::compactor`, `tests/it/server_compaction.rs` |
 //! | `RunTestTransformationFailure`, `…WatchError`, `RunWatchErrorIsBlockingFurtherEvents`, `…WatchWithUnsafeDelete` | `a_value_that_is_no_object_is_passed_over`: one value that does not decode neither fails a list nor ends a watch here; not held: a value that `Encrypted` cannot open makes its resource unavailable, and one that is broken cannot be deleted through the API |
-//! | `RunTestStats`, `…KeySchema` | counts of ranges: the store's conformance suite; keys: `api::Resource`, and names that are no part of one: `tests/it/server_get.rs`; not held: sizes by resource |
+//! | `RunTestStats`, `…KeySchema` | `stats`; counts of ranges: the store's conformance suite; keys: `api::Resource`, and names that are no part of one: `tests/it/server_get.rs`, `tests/it/server_write.rs` |
 //! | `RunTestWatch`, `…DeleteTriggerWatch`, `…WatchFromNonZero`, `…WatchDeleteEventObjectHaveLatestRV` | [`a_watch_tells_what_an_object_came_to_be_for_it`]; at the server: `tests/it/server_watch.rs`, `tests/it/server_selectors.rs` |
 //! | `RunTestWatchFromZero`, `RunSendInitialEventsBackwardCompatibility`, `RunWatchSemantics`, `…InitialEventsExtended`, `RunWatchListMatchSingle` | [`a_watch_begins_as_it_is_asked_to`]; what the server makes of its options: `tests/it/server_watch.rs` |
 //! | `RunTestDelayedWatchDelivery` | [`a_watch_that_nobody_reads_misses_nothing`] |
@@ -264,6 +264,28 @@ async fn what_is_stored_is_compared_and_not_what_is_cached() {
         matches!(outcome, Outcome::Conflict { current: Some(current), .. } if current.revision() == rewritten)
     );
     assert!(matches!(world.cached.commit(vec![change(rewritten)]).await.unwrap(), Outcome::Committed(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stored_otherwise_than_it_would_be_is_stale() {
+    let world = world();
+    let key = ObjectKey::new("a", "x");
+    let get = async || world.cached.get(&world.row, &key).await.unwrap().unwrap();
+    let is_stale = async |object: &Object| world.cached.is_stale(object).await.unwrap();
+    world.create(pod("a", "x")).await;
+    let first = get().await;
+    assert!(!is_stale(&first).await);
+    // The same object with a space before it.
+    let oddly = [b" ", &first.body()[..]].concat();
+    world.store.put("/registry/pods/a/x", oddly).await.unwrap();
+    assert!(!is_stale(&first).await, "it has been written anew, whatever it is now");
+    let odd = get().await;
+    assert_eq!(odd.body(), first.body());
+    assert!(is_stale(&odd).await);
+    world.commit(Change::Update { object: odd.clone(), from: odd.revision() }).await;
+    assert!(!is_stale(&get().await).await);
+    world.delete("a", "x").await;
+    assert!(!is_stale(&odd).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -276,6 +276,10 @@ impl ObjectStore for DiskStore {
         Ok(())
     }
 
+    fn wants_compaction(&self) -> bool {
+        true
+    }
+
     fn leases(&self) -> Option<&dyn Leases> {
         Some(self)
     }

@@ -84,9 +84,10 @@ impl Encrypted {
         Self { inner, sealer: Arc::new(Sealer::new(keys)) }
     }
 
-    /// Writes again what is not sealed with the first key, or not sealed at all; answers how many
-    /// keys that were. Afterwards the other keys are needed only for the history, until that is
-    /// compacted. Values and leases stay; each rewritten key has one version more, which watches see.
+    /// Writes again what is [stale](ObjectStore::is_stale) here, that is, not sealed with the first key, or
+    /// not sealed at all; answers how many keys that were. Afterwards the other keys are needed only for the
+    /// history, until that is compacted. Values and leases stay; each rewritten key has one version more,
+    /// which watches see.
     ///
     /// # Errors
     ///
@@ -281,6 +282,16 @@ impl ObjectStore for Encrypted {
 
     async fn compact(&self, revision: Revision) -> Result<()> {
         self.inner.compact(revision).await
+    }
+
+    /// What is not sealed with the first key is stale, and so is what is not sealed at all.
+    async fn is_stale(&self, key: &[u8]) -> Result<bool> {
+        let Some(kv) = self.inner.get(key).await? else { return Ok(false) };
+        Ok(!self.sealer.is_current(&kv.value) || self.inner.is_stale(key).await?)
+    }
+
+    fn wants_compaction(&self) -> bool {
+        self.inner.wants_compaction()
     }
 
     fn leases(&self) -> Option<&dyn Leases> {

@@ -98,6 +98,34 @@ async fn keys_rotate() {
 }
 
 #[tokio::test]
+async fn what_is_not_sealed_with_the_first_key_is_stale() {
+    let below = MemoryStore::new();
+    let old = over(&below, EncryptionKeys::new(key("old", 1)));
+    old.put("/old", "value").await.unwrap();
+    below.put("/plain", "value").await.unwrap();
+    let keys = || EncryptionKeys::new(key("new", 2)).and(key("old", 1)).unsealed(true);
+    let new = over(&below, keys());
+    new.put("/new", "value").await.unwrap();
+    for (key, stale) in [("/old", true), ("/plain", true), ("/new", false), ("/absent", false)] {
+        assert_eq!(new.is_stale(key.as_bytes()).await.unwrap(), stale, "{key}");
+    }
+    assert!(!old.is_stale(b"/old").await.unwrap());
+    // A key whose name begins the other's is another.
+    let longer = over(&below, EncryptionKeys::new(key("new2", 3)).and(key("new", 2)));
+    longer.put("/longer", "value").await.unwrap();
+    assert!(longer.is_stale(b"/new").await.unwrap());
+    assert!(new.is_stale(b"/longer").await.unwrap());
+    // What is stale below is stale above, through other wrappers too.
+    let above = Encrypted::new(Arc::new(over(&below, keys())), EncryptionKeys::new(key("above", 4)));
+    above.put("/twice", "value").await.unwrap();
+    assert!(!above.is_stale(b"/twice").await.unwrap());
+    let below_changed = Encrypted::new(Arc::new(longer), EncryptionKeys::new(key("above", 4)));
+    assert!(below_changed.is_stale(b"/twice").await.unwrap());
+    new.put("/old", "value").await.unwrap();
+    assert!(!new.is_stale(b"/old").await.unwrap());
+}
+
+#[tokio::test]
 async fn values_that_are_not_sealed_are_served_where_that_is_allowed() {
     let below = MemoryStore::new();
     below.put("/plain", "plain").await.unwrap();

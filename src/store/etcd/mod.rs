@@ -246,6 +246,10 @@ impl ObjectStore for EtcdStore {
         }
     }
 
+    fn wants_compaction(&self) -> bool {
+        true
+    }
+
     fn leases(&self) -> Option<&dyn Leases> {
         Some(self)
     }

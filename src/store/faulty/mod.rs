@@ -233,6 +233,14 @@ impl ObjectStore for Faulty {
         self.chance.call("compacting", self.inner.compact(revision)).await
     }
 
+    async fn is_stale(&self, key: &[u8]) -> Result<bool> {
+        self.chance.call("asking whether a value is stale", self.inner.is_stale(key)).await
+    }
+
+    fn wants_compaction(&self) -> bool {
+        self.inner.wants_compaction()
+    }
+
     fn leases(&self) -> Option<&dyn Leases> {
         self.inner.leases().map(|_| self as &dyn Leases)
     }

@@ -189,6 +189,11 @@ impl ObjectStore for MemoryStore {
         Ok(())
     }
 
+    /// With [`HistoryFull::NoSpace`] only.
+    fn wants_compaction(&self) -> bool {
+        self.mvcc().waits_for_compaction()
+    }
+
     fn leases(&self) -> Option<&dyn Leases> {
         Some(self)
     }

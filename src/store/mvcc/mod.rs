@@ -137,6 +137,11 @@ impl fmt::Debug for Mvcc {
 }
 
 impl Mvcc {
+    /// Whether a history that is full stays so until somebody compacts it.
+    pub(in crate::store) fn waits_for_compaction(&self) -> bool {
+        matches!(self.history, Some(HistoryLimit::NoSpace(_)))
+    }
+
     /// An empty store at revision 1.
     pub(in crate::store) fn new(options: MvccOptions) -> Self {
         Self::starting(options, Revision(1))

@@ -1,8 +1,11 @@
 //! Compaction by itself: history is forgotten once it is old, or once there is enough of it.
 //!
-//! Any store can be kept small so. The two modes are etcd's.
+//! Any store can be kept small so. The two modes are etcd's; what the API servers of one store do
+//! together is `shared`.
 //!
 //! Source: `server/etcdserver/api/v3compactor/{periodic,revision}.go` of etcd 3.5.
+
+mod shared;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,6 +13,8 @@ use std::time::Duration;
 
 use super::{Error, ObjectStore, Result, Revision};
 use crate::env::{Env, Task};
+
+pub use shared::start_shared;
 
 /// How often revisions are counted.
 const REVISION_INTERVAL: Duration = Duration::from_secs(5 * 60);
