@@ -190,9 +190,9 @@ impl Cached {
                 At::Newest | At::AtLeast(_) => state.shelf.revision(),
             };
             let all = || state.shelf.objects().all().clone();
-            (at >= state.shelf.oldest()).then(|| (state.shelf.select(filter.clone(), at), all()))
+            (at >= state.shelf.oldest()).then(|| (at, state.shelf.select(filter.clone(), at), all()))
         };
-        if let Some((selection, all)) = selection {
+        if let Some((at, selection, all)) = selection {
             self.is_kept(row, query.at, at).await?;
             let mut selection = selection.starting(start);
             let mut items = Vec::new();
