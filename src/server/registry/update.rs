@@ -41,6 +41,8 @@ pub(crate) enum Committed {
     At(Revision),
     /// It did not: the object is another by now, or not there.
     Lost(Option<Object>),
+    /// It did not: what is there cannot be read.
+    Unreadable,
     /// It did not: somebody else has the claim at this index.
     Claimed(usize),
 }
@@ -107,7 +109,7 @@ where
                 call.server.stored(Some(&object), (!removed).then_some(&object));
                 return Ok(object);
             }
-            Committed::Lost(_) => {}
+            Committed::Lost(_) | Committed::Unreadable => {}
             Committed::Claimed(index) => claims.lost(call, object.name(), index, &mut avoid)?,
         }
     }
@@ -259,7 +261,10 @@ impl super::super::ApiServer {
         match self.cached().commit(changes).await.map_err(|error| store_error(&error))? {
             cached::Outcome::Committed(revision) => Ok(Committed::At(revision)),
             cached::Outcome::Conflict { index: 0, current } => Ok(Committed::Lost(current)),
-            cached::Outcome::Conflict { index, .. } => Ok(Committed::Claimed(index - 1)),
+            cached::Outcome::Unreadable { index: 0, .. } => Ok(Committed::Unreadable),
+            cached::Outcome::Conflict { index, .. } | cached::Outcome::Unreadable { index, .. } => {
+                Ok(Committed::Claimed(index - 1))
+            }
         }
     }
 }

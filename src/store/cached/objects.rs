@@ -5,16 +5,20 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::posting::Term;
 use super::query::{Filter, ObjectPage};
 use super::sorted::{Place, Sorted, order};
+use super::unreadable::{Stored, Unreadable, Unreadables};
 use crate::api::{Object, ObjectKey, Resource, Revision};
 use crate::env::HashMap;
+use crate::store::{Error, Result};
 
 #[derive(Default)]
 pub(super) struct Objects {
     all: Sorted,
+    unreadable: Unreadables,
     /// By position among the row's selectable fields; then by value.
     fields: Vec<(usize, HashMap<Box<str>, Held>)>,
 }
@@ -48,9 +52,11 @@ pub(super) struct Selection {
     /// A superset of what is selected, as it is now.
     now: Sorted,
     /// What has changed since the revision, newest first, and what it was before each change.
-    later: Vec<(Object, Option<Object>)>,
+    later: Vec<(Stored, Option<Stored>)>,
     /// What of it was otherwise at the revision, and how.
     undone: BTreeMap<StoreOrder, Option<Object>>,
+    /// What may be selected, and nobody knows.
+    unreadable: Unreadables,
     /// Only this namespace of it, where not all.
     namespace: Option<Box<str>>,
     /// Whether the filter selects all of that.
@@ -62,12 +68,12 @@ impl Objects {
     pub(super) fn new(row: &Resource) -> Self {
         let indexed = row.selectable.iter().enumerate().filter(|(_, field)| field.indexed);
         let fields = indexed.map(|(position, _)| (position, HashMap::default())).collect();
-        Self { all: Sorted::default(), fields }
+        Self { fields, ..Self::default() }
     }
 
     /// Of all objects of a resource, in order.
-    pub(super) fn of(row: &Resource, objects: Vec<Object>) -> Self {
-        let mut new = Self::new(row);
+    pub(super) fn of(row: &Resource, objects: Vec<Object>, unreadable: Unreadables) -> Self {
+        let mut new = Self { unreadable, ..Self::new(row) };
         for object in &objects {
             new.index(row, None, Some(object));
         }
@@ -79,8 +85,22 @@ impl Objects {
         &self.all
     }
 
+    /// What stands under a key.
+    pub(super) fn stored(&self, key: &ObjectKey) -> Option<Stored> {
+        let unreadable = || self.unreadable.get(key).cloned().map(Stored::Unreadable);
+        self.all.get(key).cloned().map(Stored::Object).or_else(unreadable)
+    }
+
     /// Makes `after` stand where `before` stood.
-    pub(super) fn shelve(&mut self, row: &Resource, before: Option<&Object>, after: Option<&Object>) {
+    pub(super) fn shelve(&mut self, row: &Resource, before: Option<&Stored>, after: Option<&Stored>) {
+        match (before, after) {
+            (Some(Stored::Unreadable(before)), Some(Stored::Object(_)) | None) => {
+                self.unreadable.remove(&before.object);
+            }
+            (_, Some(Stored::Unreadable(after))) => self.unreadable.insert(after.clone()),
+            _ => {}
+        }
+        let (before, after) = (before.and_then(Stored::object), after.and_then(Stored::object));
         match (before, after) {
             (_, Some(after)) => drop(self.all.insert(after.clone())),
             (Some(before), None) => drop(self.all.remove(before.key())),
@@ -131,8 +151,9 @@ impl Objects {
                 (now, None, everything)
             }
         };
-        let (later, undone) = (Vec::new(), BTreeMap::new());
-        Selection { revision, filter, now, later, undone, namespace, everything, place: Place::default() }
+        let (later, undone, place) = (Vec::new(), BTreeMap::new(), Place::default());
+        let unreadable = self.unreadable.clone();
+        Selection { revision, filter, now, later, undone, unreadable, namespace, everything, place }
     }
 }
 
@@ -164,7 +185,7 @@ impl Held {
 impl Selection {
     /// Takes note of what has changed since its revision, newest first. Called under the lock, so that
     /// it sorts nothing yet.
-    pub(super) fn undo(&mut self, later: impl Iterator<Item = (Object, Option<Object>)>) {
+    pub(super) fn undo(&mut self, later: impl Iterator<Item = (Stored, Option<Stored>)>) {
         self.later.extend(later);
     }
 
@@ -178,10 +199,27 @@ impl Selection {
         for (subject, before) in std::mem::take(&mut self.later) {
             let key = subject.key();
             if self.in_scope(key) && after.is_none_or(|after| order(key, after).is_gt()) {
+                let before = match before {
+                    Some(Stored::Unreadable(before)) => {
+                        self.unreadable.insert(before);
+                        None
+                    }
+                    before => {
+                        self.unreadable.remove(key);
+                        before.as_ref().and_then(Stored::object).cloned()
+                    }
+                };
                 self.undone.insert(StoreOrder(key.clone()), before);
             }
         }
+        let behind = |key: &ObjectKey| after.is_none_or(|after| order(key, after).is_gt());
+        self.unreadable = self.unreadable.only(|key| self.filter.covers(key) && behind(key));
         self
+    }
+
+    /// The first key that may be selected, and cannot be read.
+    pub(super) fn unreadable(&self) -> Option<&Arc<Unreadable>> {
+        self.unreadable.iter().next()
     }
 
     /// The next object, in order; `None` also where so many were looked at in vain.
@@ -232,10 +270,18 @@ impl Selection {
         !self.is_done()
     }
 
-    /// One page: what was taken, and what is known of the rest.
-    pub(super) fn page(mut self, items: Vec<Object>) -> ObjectPage {
+    /// One page: at most `limit` that were taken, and what is known of the rest. Fails where the page
+    /// would have to hold what cannot be read.
+    pub(super) fn page(mut self, items: Vec<Object>, limit: usize) -> Result<ObjectPage> {
         let revision = self.revision;
-        let remaining = if self.is_done() {
+        let end = items.last().filter(|_| items.len() == limit).map(Object::key);
+        let within = |key: &ObjectKey| end.is_none_or(|end| order(key, end).is_lt());
+        let (within, behind): (Vec<_>, Vec<_>) =
+            self.unreadable.iter().cloned().partition(|value| within(&value.object));
+        if !within.is_empty() {
+            return Err(Error::unreadable(within));
+        }
+        let remaining = if self.is_done() && behind.is_empty() {
             Some(0)
         } else if self.everything {
             let end = match &self.namespace {
@@ -247,14 +293,14 @@ impl Selection {
             let now = self.now.rank(end) - self.now.rank(self.place);
             let was = self.undone.values().flatten().filter(|then| self.filter.matches(then)).count();
             let is = self.undone.keys().filter(|key| self.now.get(&key.0).is_some());
-            Some(now + was - is.count())
+            Some(now + was - is.count() + behind.len())
         } else {
             None
         };
         let more = match remaining {
             Some(remaining) => remaining > 0,
-            None => self.next(&mut { usize::MAX }).is_some(),
+            None => !behind.is_empty() || self.next(&mut { usize::MAX }).is_some(),
         };
-        ObjectPage { revision, items, more, remaining: if more { remaining } else { Some(0) } }
+        Ok(ObjectPage { revision, items, more, remaining: if more { remaining } else { Some(0) } })
     }
 }

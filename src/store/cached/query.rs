@@ -119,10 +119,35 @@ impl Filter {
             && self.fields.matches(object).unwrap_or(false)
     }
 
+    /// Whether an object of this name may be selected, whatever else it is.
+    pub(super) fn covers(&self, key: &ObjectKey) -> bool {
+        self.namespace.as_ref().is_none_or(|namespace| key.namespace == *namespace)
+            && self.fields.terms.iter().all(|term| match key_field(&term.field, key) {
+                Some(value) => (value == term.value) == term.equal,
+                None => true,
+            })
+    }
+
+    /// Whether every object that it covers is selected.
+    pub(super) fn selects_by_key(&self) -> bool {
+        let key = ObjectKey::default();
+        self.labels.requirements.is_empty()
+            && self.fields.terms.iter().all(|term| key_field(&term.field, &key).is_some())
+    }
+
     /// The value that a field must have, if one is asked for.
     pub(super) fn wanted(&self, field: &str) -> Option<&str> {
         let term = self.fields.terms.iter().find(|term| term.equal && term.field == field)?;
         Some(&term.value)
+    }
+}
+
+/// The field, where an object's key tells it.
+fn key_field<'a>(field: &str, key: &'a ObjectKey) -> Option<&'a str> {
+    match field {
+        "metadata.name" => Some(&key.name),
+        "metadata.namespace" => Some(&key.namespace),
+        _ => None,
     }
 }
 

@@ -14,7 +14,7 @@
 //! | `RunTestListInconsistentContinuation` | [`a_list_goes_on_at_the_newest_revision_where_its_own_is_gone`], without a limit |
 //! | `RunTestListResourceVersionMatch`, `…ConsistentList` | [`a_list_is_as_new_as_it_is_asked_to_be`] |
 //! | `RunTestCompactRevision` | [`compaction_forgets_in_the_cache_what_it_forgets_in_the_store`], where it goes through the cache; what somebody else compacts in the store, the cache keeps |
-//! | `RunTestTransformationFailure`, `…WatchError`, `RunWatchErrorIsBlockingFurtherEvents`, `…WatchWithUnsafeDelete` | `a_value_that_is_no_object_is_passed_over`: one value that does not decode neither fails a list nor ends a watch here; not held: a value that `Encrypted` cannot open makes its resource unavailable, and one that is broken cannot be deleted through the API |
+//! | `RunTestTransformationFailure`, `…WatchError`, `RunWatchErrorIsBlockingFurtherEvents`, `…WatchWithUnsafeDelete` | `tests_unreadable`, by name there, above a store that seals and one that does not; through the API, with deletion: `tests/it/server_broken.rs` |
 //! | `RunTestStats`, `…KeySchema` | counts of ranges: the store's conformance suite; keys: `api::Resource`; not held: sizes by resource |
 //! | `RunTestWatch`, `…DeleteTriggerWatch`, `…WatchFromNonZero`, `…WatchDeleteEventObjectHaveLatestRV` | [`a_watch_tells_what_an_object_came_to_be_for_it`] |
 //! | `RunTestWatchFromZero`, `RunSendInitialEventsBackwardCompatibility`, `RunWatchSemantics`, `…InitialEventsExtended`, `RunWatchListMatchSingle` | [`a_watch_begins_as_it_is_asked_to`]; what the server makes of its options: tested in part |
