@@ -27,6 +27,7 @@ mod rest;
 mod runtime;
 mod sched;
 mod server_authorize;
+mod server_broken;
 mod server_custom;
 mod server_delete;
 mod server_kit;

@@ -1,6 +1,6 @@
 //! Get and list.
 
-use super::{Call, store_error, too_large};
+use super::{Call, corrupt, store_error, too_large};
 use crate::api::{Object, Revision, Status, field, status};
 use crate::client::{GetOptions, ListOptions, ObjectList, ResourceVersionMatch, Response};
 use crate::server::{Answer, continue_token};
@@ -51,6 +51,9 @@ pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<Objec
         }
         Err(store::Error::FutureRevision { newest }) => {
             return Err(too_large(options.resource_version.unwrap_or_default(), newest));
+        }
+        Err(store::Error::Unreadable { values, more }) => {
+            return Err(corrupt::list_error(call, &values, more));
         }
         Err(error) => return Err(store_error(&error)),
     };
