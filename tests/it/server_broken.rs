@@ -34,7 +34,7 @@ async fn over(below: &MemoryStore) -> Kit {
     kit_with(|builder| builder.store(Arc::new(store)).authorizer(Arc::new(roles))).await
 }
 
-/// Breaks a stored value: the letters of its ciphertext are another's.
+/// Breaks a stored value: it does not open any more.
 async fn spoil(below: &MemoryStore, key: &str) -> Revision {
     let mut value = below.get(key.as_bytes()).await.unwrap().unwrap().value.to_vec();
     *value.last_mut().unwrap() ^= 1;
@@ -47,8 +47,8 @@ fn unread() -> DeleteOptions {
 
 fn read_error(key: &str, revision: Revision) -> String {
     format!(
-        "StorageError: corrupt object, Code: 7, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: data from \
-         the storage is not transformable revision={revision}: the value of {key}: does not open: damaged, \
+        "StorageError: corrupt object, Code: 7, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: data \
+         from the storage is not transformable revision={revision}: the value of {key}: does not open: damaged, \
          moved from another key, or sealed with another secret"
     )
 }
@@ -61,6 +61,8 @@ async fn what_cannot_be_read_is_told_and_goes_when_it_is_told_to() {
     kit.create("default", "configmaps", broken).await.unwrap();
     kit.create("default", "configmaps", config_map("sound")).await.unwrap();
     kit.create("kube-system", "configmaps", config_map("other")).await.unwrap();
+    // So that what happens from now on is remembered.
+    kit.names("", "configmaps").await;
     let start = kit.revision().await;
     let spoilt = spoil(&below, KEY).await;
     let internal = format!("Internal error occurred: {}", read_error(KEY, spoilt));
@@ -138,14 +140,15 @@ async fn only_what_cannot_be_read_is_deleted_unread_and_only_by_whom_may() {
         assert_eq!(
             refused.message,
             format!(
-                "configmaps {name:?} is invalid: ignoreStoreReadErrorWithClusterBreakingPotential: Invalid value: \
-                 true: is exclusively used to delete corrupt object(s), try again by removing this option"
+                "configmaps {name:?} is invalid: ignoreStoreReadErrorWithClusterBreakingPotential: Invalid \
+                 value: true: is exclusively used to delete corrupt object(s), try again by removing this option"
             )
         );
     }
     let refused = status_of(jane.delete_with("default", "configmaps/broken", unread()).await);
     assert_eq!((refused.code, &*refused.reason), (403, "Forbidden"));
-    let expected = "configmaps \"broken\" is forbidden: not permitted to do \"unsafe-delete-ignore-read-errors\", reason: ";
+    let expected = "configmaps \"broken\" is forbidden: not permitted to do \
+                    \"unsafe-delete-ignore-read-errors\", reason: ";
     assert_eq!(refused.message, expected);
     let together = delete_options(|options| {
         options.ignore_store_read_error_with_cluster_breaking_potential = true;
@@ -155,8 +158,8 @@ async fn only_what_cannot_be_read_is_deleted_unread_and_only_by_whom_may() {
     let refused = status_of(joan.delete_with("default", "configmaps/broken", together).await);
     let error = |name| {
         format!(
-            "ignoreStoreReadErrorWithClusterBreakingPotential: Invalid value: true: cannot be set together with \
-             .{name}"
+            "ignoreStoreReadErrorWithClusterBreakingPotential: Invalid value: true: cannot be set together \
+             with .{name}"
         )
     };
     let expected = [error("dryRun"), error("gracePeriodSeconds")].join(", ");
@@ -167,8 +170,8 @@ async fn only_what_cannot_be_read_is_deleted_unread_and_only_by_whom_may() {
         (refused.code, &*refused.message),
         (
             422,
-            "DeleteOptions.meta.k8s.io \"\" is invalid: ignoreStoreReadErrorWithClusterBreakingPotential: Invalid \
-             value: true: is not allowed with DELETECOLLECTION, try again after removing the option"
+            "DeleteOptions.meta.k8s.io \"\" is invalid: ignoreStoreReadErrorWithClusterBreakingPotential: \
+             Invalid value: true: is not allowed with DELETECOLLECTION, try again after removing the option"
         )
     );
     assert!(below.get(KEY.as_bytes()).await.unwrap().is_some(), "nothing has happened yet");
@@ -216,8 +219,10 @@ async fn a_server_begins_above_what_cannot_be_read_and_serves_what_can() {
         "spec": {
             "group": "example.com", "scope": "Namespaced",
             "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
-            "versions": [{"name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}],
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+            }],
         },
     });
     let mut other = definition.clone();

@@ -223,8 +223,10 @@ mod tests {
         assert_eq!((refused.code, refused.message), (422, expected));
         // Off, it is nothing at all.
         assert!(from_body(json!({IGNORE_READ_ERROR: false, "dryRun": ["All"]})).is_ok());
-        let mut options = DeleteOptions::default();
-        options.ignore_store_read_error_with_cluster_breaking_potential = true;
+        let mut options = DeleteOptions {
+            ignore_store_read_error_with_cluster_breaking_potential: true,
+            ..DeleteOptions::default()
+        };
         assert!(check_delete(&options).is_ok());
         options.propagation = Some(PropagationPolicy::Orphan);
         let refused = check_delete(&options).unwrap_err();

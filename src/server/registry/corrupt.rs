@@ -50,7 +50,8 @@ pub(super) async fn delete(call: &Call<'_>, options: &DeleteOptions) -> Result<A
             break;
         }
     }
-    tracing::warn!(resource = %call.row.qualified(), key = %call.key(), user = call.identity.user, "deleted unread");
+    let (resource, user) = (call.row.qualified(), &call.identity.user);
+    tracing::warn!(%resource, key = %call.key(), user, "an object was deleted unread");
     let mut answer = Status::success();
     answer.code = 200;
     answer.details = Some(StatusDetails {
@@ -120,7 +121,7 @@ fn read_error(value: &Unreadable) -> String {
 fn defect(value: &Unreadable) -> String {
     let what = match value.defect {
         Defect::Untransformable(_) => "data from the storage is not transformable",
-        _ => "object not decodable",
+        Defect::Undecodable(_) => "object not decodable",
     };
     format!("{what} revision={}: {}", value.revision, value.defect)
 }

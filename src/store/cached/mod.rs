@@ -138,7 +138,7 @@ impl Cached {
                 let page = self.store.list(KeyRange::single(stored), ListOptions::default().sealed()).await?;
                 let Some(kv) = page.items.first() else { return Ok(None) };
                 let opened = self.store.open(&kv.key, &kv.value);
-                return Stored::of(row, key.clone(), kv, opened, |_| None).into_object().map(Some);
+                return Stored::of(row, key, kv, opened, |_| None).into_object().map(Some);
             }
             Err(error) => return Err(error),
         };
@@ -149,7 +149,7 @@ impl Cached {
             }
         }
         let opened = Ok(kv.value.clone());
-        Stored::of(row, key.clone(), &kv, opened, |_| None).into_object().map(Some)
+        Stored::of(row, key, &kv, opened, |_| None).into_object().map(Some)
     }
 
     /// Objects of a resource, by namespace and name.
@@ -253,8 +253,7 @@ impl Cached {
         let current = match (object, held) {
             (Some(object), Some(kv)) => {
                 let opened = self.store.open(&kv.key, &kv.value);
-                let key = object.key().clone();
-                match Stored::of(object.resource(), key, &kv, opened, |_| None) {
+                match Stored::of(object.resource(), object.key(), &kv, opened, |_| None) {
                     Stored::Object(current) => Some(current),
                     Stored::Unreadable(value) => return Ok(Outcome::Unreadable { index, value }),
                 }

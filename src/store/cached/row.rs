@@ -252,7 +252,7 @@ impl Row {
     }
 
     /// What a key of this resource holds, read sealed; a word in the log, where it cannot be read.
-    fn decode(&self, key: ObjectKey, kv: &KeyValue) -> Stored {
+    fn decode(&self, key: &ObjectKey, kv: &KeyValue) -> Stored {
         let opened = self.store.open(&kv.key, &kv.value);
         let stored = Stored::of(&self.resource, key, kv, opened, |body| self.handover.take(&kv.key, body));
         if let Stored::Unreadable(value) = &stored {
@@ -337,7 +337,7 @@ impl Row {
             for kv in &page.items {
                 let Some(key) = self.key(&kv.key) else { continue };
                 let held = known.get(&key).filter(|held| held.revision() == kv.mod_revision).cloned();
-                match held.map_or_else(|| self.decode(key, kv), Stored::Object) {
+                match held.map_or_else(|| self.decode(&key, kv), Stored::Object) {
                     Stored::Object(object) => objects.push(object),
                     Stored::Unreadable(value) => unreadable.push(value),
                 }
@@ -430,7 +430,7 @@ impl Row {
         for event in &*batch.events {
             let Some(key) = self.key(&event.kv.key) else { continue };
             let after = match event.kind {
-                EventKind::Put => Some(self.decode(key.clone(), &event.kv)),
+                EventKind::Put => Some(self.decode(&key, &event.kv)),
                 EventKind::Delete => None,
             };
             changes.push((key, after));
@@ -506,7 +506,7 @@ impl Row {
                 }
                 let Some(key) = self.key(&kv.key) else { continue };
                 let opened = self.store.open(&kv.key, &kv.value);
-                match Stored::of(&self.resource, key, kv, opened, |_| None) {
+                match Stored::of(&self.resource, &key, kv, opened, |_| None) {
                     Stored::Object(object) => objects.extend(Some(object).filter(|it| filter.matches(it))),
                     Stored::Unreadable(value) if filter.covers(&value.object) => unreadable.push(value),
                     Stored::Unreadable(_) => {}

@@ -68,13 +68,12 @@ impl Record {
         if !self.is_readable() {
             return self.unreadable_to(filter);
         }
-        let selected = |side: &'_ Option<Stored>| {
-            side.as_ref().and_then(Stored::object).filter(|object| filter.matches(object)).cloned()
-        };
-        Some(Ok(match (selected(&self.before), selected(&self.after)) {
+        let (before, after) = self.sides();
+        let selected = |object: &&Object| filter.matches(object);
+        Some(Ok(match (before.filter(selected), after.filter(selected)) {
             (None, None) => return None,
-            (None, Some(after)) => ObjectEvent::Added(after),
-            (Some(_), Some(after)) => ObjectEvent::Modified(after),
+            (None, Some(after)) => ObjectEvent::Added(after.clone()),
+            (Some(_), Some(after)) => ObjectEvent::Modified(after.clone()),
             (Some(before), None) => {
                 ObjectEvent::Deleted(self.gone.get_or_init(|| before.at(self.revision)).clone())
             }

@@ -70,7 +70,7 @@ impl Stored {
     /// `known` to have this body is not decoded again.
     pub(super) fn of(
         resource: &Arc<Resource>,
-        key: ObjectKey,
+        key: &ObjectKey,
         kv: &KeyValue,
         opened: Result<Bytes>,
         known: impl FnOnce(&Bytes) -> Option<Object>,
@@ -83,14 +83,14 @@ impl Stored {
                     return Self::Object(known.at(kv.mod_revision));
                 }
                 match Object::from_body(resource.clone(), kv.mod_revision, &body) {
-                    Ok(object) if *object.key() == key => return Self::Object(object),
+                    Ok(object) if object.key() == key => return Self::Object(object),
                     Ok(object) => Defect::Undecodable(format!("it is called {} itself", object.key()).into()),
                     Err(error) => Defect::Undecodable(error.to_string().into()),
                 }
             }
         };
         let revision = kv.mod_revision;
-        Self::Unreadable(Arc::new(Unreadable { key: kv.key.clone(), object: key, revision, defect }))
+        Self::Unreadable(Arc::new(Unreadable { key: kv.key.clone(), object: key.clone(), revision, defect }))
     }
 
     pub(super) fn key(&self) -> &ObjectKey {
