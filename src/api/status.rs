@@ -140,6 +140,12 @@ pub fn internal(why: impl AsRef<str>) -> Status {
     failure(500, "InternalError", format!("Internal error occurred: {}", why.as_ref()))
 }
 
+/// 500: what is stored cannot be read.
+#[must_use]
+pub fn store_read_error(why: impl AsRef<str>) -> Status {
+    failure(500, "StorageReadError", why)
+}
+
 /// 503: not now.
 #[must_use]
 pub fn unavailable(why: impl AsRef<str>) -> Status {

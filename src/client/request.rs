@@ -238,6 +238,11 @@ pub struct DeleteOptions {
     pub propagation: Option<PropagationPolicy>,
     /// Do everything but delete.
     pub dry_run: bool,
+    /// Delete an object that cannot be read, and no other: without a look at its finalizers, and whatever
+    /// depends on it. Goes with no other option, and needs the verb `unsafe-delete-ignore-read-errors`.
+    /// Kubernetes (1.36) heeds it where its feature `AllowUnsafeMalformedObjectDeletion` is on, which it is
+    /// not by default; here it always is.
+    pub ignore_store_read_error_with_cluster_breaking_potential: bool,
 }
 
 /// What must hold of an object before it is deleted.

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::ApiServer;
-use super::registry::{Call, create_tree};
+use super::registry::{Call, create_tree, store_error};
 use crate::api::{Status, status};
 use crate::client::{Identity, Target, WriteOptions};
+use crate::store;
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
@@ -42,8 +43,11 @@ impl ApiServer {
             target: &named,
             warnings: Vec::new(),
         };
-        if call.current().await?.is_some() {
-            return Ok(());
+        match self.cached().get(&call.row, &call.key()).await {
+            Ok(None) => {}
+            // One that cannot be read is there all the same, and only who serves can repair it.
+            Ok(Some(_)) | Err(store::Error::Unreadable { .. }) => return Ok(()),
+            Err(error) => return Err(store_error(&error)),
         }
         call.target = &target;
         match create_tree(&mut call, tree, &WriteOptions::default()).await {

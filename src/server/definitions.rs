@@ -14,6 +14,7 @@ use crate::api::{
     SelectableField, Status, Subresource,
 };
 use crate::client::{DeleteOptions, Identity, Target};
+use crate::store;
 use crate::store::cached::{ListQuery, ObjectEvent, WatchQuery};
 
 /// What holds a definition until its objects are gone.
@@ -166,15 +167,20 @@ impl ApiServer {
     /// Serves the definitions that exist, and follows those that others write to the same store.
     pub(crate) async fn follow_definitions(&self) -> Result<(), Status> {
         let Some(row) = definitions_row(self) else { return Ok(()) };
-        let mut from = self.load_definitions(&row).await?;
+        let mut loaded = match self.load_definitions(&row).await {
+            // One that cannot be read keeps all from being served until it is repaired, and nothing else.
+            Err(store::Error::Unreadable { .. }) => None,
+            loaded => Some(loaded.map_err(|error| store_error(&error))?),
+        };
         let server = self.downgrade();
         let cached = self.cached().clone();
         self.env().tasks.spawn("definitions", async move {
             loop {
-                let query = WatchQuery { from: Some(from), ..WatchQuery::default() };
-                if let Ok(mut watch) = cached.watch(&row, &query).await {
+                let query = WatchQuery { from: loaded, ..WatchQuery::default() };
+                if loaded.is_some()
+                    && let Ok(mut watch) = cached.watch(&row, &query).await
+                {
                     while let Some(Ok(event)) = watch.next().await {
-                        from = event.revision();
                         let Some(server) = server.upgrade() else { return };
                         match event {
                             ObjectEvent::Added(object) | ObjectEvent::Modified(object) => {
@@ -188,12 +194,10 @@ impl ApiServer {
                 // What the watch missed, a look at everything finds.
                 let Some(server) = server.upgrade() else { return };
                 let clock = server.env().clock.clone();
-                match server.load_definitions(&row).await {
-                    Ok(revision) => from = revision,
-                    Err(_) => {
-                        drop(server);
-                        clock.sleep(RETRY).await;
-                    }
+                loaded = server.load_definitions(&row).await.ok();
+                if loaded.is_none() {
+                    drop(server);
+                    clock.sleep(RETRY).await;
                 }
             }
         });
@@ -201,9 +205,8 @@ impl ApiServer {
     }
 
     /// Serves the definitions that exist now, and no others.
-    async fn load_definitions(&self, row: &Arc<Resource>) -> Result<Revision, Status> {
-        let page =
-            self.cached().list(row, &ListQuery::default()).await.map_err(|error| store_error(&error))?;
+    async fn load_definitions(&self, row: &Arc<Resource>) -> Result<Revision, store::Error> {
+        let page = self.cached().list(row, &ListQuery::default()).await?;
         let known: Vec<String> = {
             let served = self.0.served.read().unwrap_or_else(PoisonError::into_inner);
             served.definitions.keys().cloned().collect()

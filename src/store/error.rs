@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Revision;
+use super::cached::Unreadable;
 
 /// What can go wrong in a store.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,22 @@ pub enum Error {
         /// Where and what.
         what: Arc<str>,
     },
+    /// These keys hold no objects that can be read. Only [`Cached`](super::Cached) fails so; what does not
+    /// need these objects goes on.
+    #[error("cannot be read: {}{}", list(values), if *more { ", and more" } else { "" })]
+    Unreadable {
+        /// Which, and why: at least one, and at most [`Unreadable::MOST`].
+        values: Vec<Arc<Unreadable>>,
+        /// Whether there are more of them.
+        more: bool,
+    },
+    /// A watch of [`Cached`](super::Cached) should tell that an object was deleted, and its last state
+    /// cannot be read.
+    #[error("was deleted, and could not be read: {value}")]
+    UnreadableDeleted {
+        /// Which, and why.
+        value: Arc<Unreadable>,
+    },
     /// The store has stopped for good, because it could not keep what it promises; it must be opened
     /// anew. Whether a commit that fails so has happened shows then.
     #[error("the store has stopped: {why}")]
@@ -80,4 +97,17 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+fn list(values: &[Arc<Unreadable>]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl Error {
+    /// Objects cannot be read: so many of them are named as may be.
+    pub(super) fn unreadable(values: impl IntoIterator<Item = Arc<Unreadable>>) -> Self {
+        let mut values = values.into_iter();
+        let named = values.by_ref().take(Unreadable::MOST).collect();
+        Self::Unreadable { values: named, more: values.next().is_some() }
+    }
 }

@@ -78,6 +78,8 @@ pub struct ListOptions {
     pub count_only: bool,
     /// Leave out the values: each is empty.
     pub keys_only: bool,
+    /// Leave the values as they are stored, where the store seals them: [`ObjectStore::open`] opens each.
+    pub sealed: bool,
 }
 
 impl ListOptions {
@@ -108,6 +110,13 @@ impl ListOptions {
         self.keys_only = true;
         self
     }
+
+    /// With values as they are stored.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        self.sealed = true;
+        self
+    }
 }
 
 /// Part of a range, at one revision.
@@ -136,6 +145,10 @@ pub struct Page {
 /// - Strict serializability: once a call has answered, every later call sees its effect. A commit
 ///   that was answered is durable, as far as the store promises durability at all; until it is, no
 ///   read and no watch sees it.
+/// - A store may keep values in another form than it was given them, such as sealed. Reads and watches
+///   answer what was given, or fail with [`Error::Corrupt`] as a whole. Who would rather know which value
+///   it is asks for them sealed and opens each by [`ObjectStore::open`]; to a store that keeps values as
+///   they are, both are the same.
 /// - What a store can do besides, it says by answering [`ObjectStore::leases`] and
 ///   [`ObjectStore::maintenance`]; a wrapper can do what its store can.
 ///
@@ -202,6 +215,15 @@ pub trait ObjectStore: Send + Sync + 'static {
     async fn request_progress(&self, range: KeyRange) -> Result<()> {
         let _ = range;
         Ok(())
+    }
+
+    /// Opens the value of a key that was read or watched sealed ([`ListOptions::sealed`],
+    /// [`WatchOptions::sealed`]): fails with [`Error::Corrupt`] where it does not open.
+    ///
+    /// A wrapper that hands these options to the store below must hand this on too.
+    fn open(&self, key: &[u8], sealed: &Bytes) -> Result<Bytes> {
+        let _ = key;
+        Ok(sealed.clone())
     }
 
     /// Forgets the history below `revision`: it stays readable itself.
@@ -278,6 +300,9 @@ macro_rules! forward {
             }
             async fn request_progress(&self, range: KeyRange) -> Result<()> {
                 (**self).request_progress(range).await
+            }
+            fn open(&self, key: &[u8], sealed: &Bytes) -> Result<Bytes> {
+                (**self).open(key, sealed)
             }
             async fn compact(&self, revision: Revision) -> Result<()> {
                 (**self).compact(revision).await

@@ -15,19 +15,29 @@ pub struct WatchOptions {
     pub from: Option<Revision>,
     /// Deliver also what the key held before. A store that has it at hand may do so unasked.
     pub previous: bool,
+    /// Leave the values as they are stored, where the store seals them:
+    /// [`ObjectStore::open`](super::ObjectStore::open) opens each.
+    pub sealed: bool,
 }
 
 impl WatchOptions {
     /// From this revision on, itself included.
     #[must_use]
     pub fn from(revision: Revision) -> Self {
-        Self { from: Some(revision), previous: false }
+        Self { from: Some(revision), ..Self::default() }
     }
 
     /// Deliver also what the key held before.
     #[must_use]
     pub fn with_previous(mut self) -> Self {
         self.previous = true;
+        self
+    }
+
+    /// With values as they are stored.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        self.sealed = true;
         self
     }
 }

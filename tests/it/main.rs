@@ -29,6 +29,7 @@ mod rest_options;
 mod runtime;
 mod sched;
 mod server_authorize;
+mod server_broken;
 mod server_compaction;
 mod server_custom;
 mod server_delete;

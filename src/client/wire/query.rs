@@ -3,14 +3,11 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::api::field::{self, Path};
 use crate::api::selector::{FieldSelector, LabelSelector};
 use crate::api::{Revision, Status, status};
 use crate::client::{
-    DeleteOptions, FieldValidation, GetOptions, ListOptions, PatchType, PropagationPolicy,
-    ResourceVersionMatch, WatchOptions, WriteOptions,
+    FieldValidation, GetOptions, ListOptions, PatchType, ResourceVersionMatch, WatchOptions, WriteOptions,
 };
 
 /// A query string, taken apart.
@@ -212,79 +209,6 @@ pub fn decode_write(
     Ok((options, query.flag("force")))
 }
 
-/// How a delete is meant: by its body (a `DeleteOptions`), or where there is none by its query.
-///
-/// # Errors
-///
-/// The `Status` to answer: a value that cannot be read, or that does not go with the others.
-pub fn decode_delete(query: &Query, body: Option<&Value>) -> Result<DeleteOptions, Box<Status>> {
-    let from_query;
-    let body = match body {
-        Some(body) => body,
-        None => {
-            from_query = json!({
-                "gracePeriodSeconds": query.int("gracePeriodSeconds")?,
-                "propagationPolicy": query.get("propagationPolicy"),
-                "orphanDependents": query.switch("orphanDependents"),
-                "dryRun": query.all("dryRun").collect::<Vec<_>>(),
-            });
-            &from_query
-        }
-    };
-    let wrong = |field: &str, wanted: &str| {
-        bad(format!("DeleteOptions.{field}: expected {wanted}, got {}", body[field]))
-    };
-    let text = |value: &Value, field: &str| match value {
-        Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(text.clone())),
-        _ => Err(wrong(field, "a string")),
-    };
-    if !body.is_object() {
-        return Err(bad("decoded object cannot be converted to DeleteOptions"));
-    }
-    if body.get("kind").is_some_and(|kind| kind != "DeleteOptions" && kind != "") {
-        return Err(bad("decoded object cannot be converted to DeleteOptions"));
-    }
-    let mut errors = Vec::new();
-    let grace_period_seconds = match &body["gracePeriodSeconds"] {
-        Value::Null => None,
-        value => Some(value.as_i64().ok_or_else(|| wrong("gracePeriodSeconds", "a whole number"))?),
-    };
-    let orphan = match &body["orphanDependents"] {
-        Value::Null => None,
-        value => Some(value.as_bool().ok_or_else(|| wrong("orphanDependents", "a boolean"))?),
-    };
-    let policy = text(&body["propagationPolicy"], "propagationPolicy")?;
-    let path = Path::new("propagationPolicy");
-    if let (Some(_), Some(policy)) = (orphan, &policy) {
-        let why = "orphanDependents and deletionPropagation cannot be both set";
-        errors.push(field::Error::invalid(&path, policy.as_str(), why));
-    }
-    let propagation = match policy.as_deref() {
-        Some("Orphan") => Some(PropagationPolicy::Orphan),
-        Some("Background") => Some(PropagationPolicy::Background),
-        Some("Foreground") => Some(PropagationPolicy::Foreground),
-        Some(other) => {
-            let allowed = ["Foreground", "Background", "Orphan", "nil"];
-            errors.push(field::Error::not_supported(&path, other, &allowed));
-            None
-        }
-        None => orphan
-            .map(|orphan| if orphan { PropagationPolicy::Orphan } else { PropagationPolicy::Background }),
-    };
-    let runs: Vec<&str> = body["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let dry_run = dry_run(runs.into_iter(), &mut errors);
-    refuse("DeleteOptions", &errors)?;
-    let resource_version = text(&body["preconditions"]["resourceVersion"], "preconditions")?;
-    let preconditions = crate::client::Preconditions {
-        uid: text(&body["preconditions"]["uid"], "preconditions")?,
-        resource_version: resource_version
-            .map(|text| text.parse().map_err(|_| bad(not_a_number("ParseUint", &text))))
-            .transpose()?,
-    };
-    Ok(DeleteOptions { grace_period_seconds, preconditions, propagation, dry_run })
-}
-
 /// The query string of a get; empty where there is nothing to say.
 #[must_use]
 pub fn encode_get(options: &GetOptions) -> String {
@@ -333,28 +257,6 @@ pub fn encode_write(options: &WriteOptions, force: bool) -> String {
     query.put("fieldValidation", validation);
     query.put("force", force.then_some(true));
     query.finish()
-}
-
-/// The body of a delete.
-#[must_use]
-pub fn encode_delete(options: &DeleteOptions) -> Value {
-    let mut body = json!({"kind": "DeleteOptions", "apiVersion": "v1"});
-    if let Some(seconds) = options.grace_period_seconds {
-        body["gracePeriodSeconds"] = seconds.into();
-    }
-    if let Some(policy) = options.propagation {
-        body["propagationPolicy"] = format!("{policy:?}").into();
-    }
-    if let Some(uid) = &options.preconditions.uid {
-        body["preconditions"]["uid"] = uid.as_str().into();
-    }
-    if let Some(revision) = options.preconditions.resource_version {
-        body["preconditions"]["resourceVersion"] = revision.to_string().into();
-    }
-    if options.dry_run {
-        body["dryRun"] = json!(["All"]);
-    }
-    body
 }
 
 struct Writer(form_urlencoded::Serializer<'static, String>);
@@ -415,7 +317,7 @@ fn match_text(chosen: ResourceVersionMatch) -> &'static str {
     }
 }
 
-fn dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Vec<field::Error>) -> bool {
+pub(super) fn dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Vec<field::Error>) -> bool {
     let values: Vec<&str> = values.collect();
     if values.iter().any(|value| *value != "All") {
         errors.push(field::Error::not_supported(&Path::new("dryRun"), values.clone(), &["All"]));
@@ -423,19 +325,19 @@ fn dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Vec<field::Er
     !values.is_empty()
 }
 
-fn refuse(options: &str, errors: &[field::Error]) -> Result<(), Box<Status>> {
+pub(super) fn refuse(options: &str, errors: &[field::Error]) -> Result<(), Box<Status>> {
     if errors.is_empty() {
         return Ok(());
     }
     Err(Box::new(status::invalid("meta.k8s.io", options, "", errors)))
 }
 
-fn bad(why: impl AsRef<str>) -> Box<Status> {
+pub(super) fn bad(why: impl AsRef<str>) -> Box<Status> {
     Box::new(status::bad_request(why))
 }
 
 /// Go's words for a text that is no number (or one too large for its type).
-fn not_a_number(function: &str, text: &str) -> String {
+pub(super) fn not_a_number(function: &str, text: &str) -> String {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let signed = digits.len() < text.len();
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -499,7 +401,6 @@ mod tests {
                     .into()
             )
         );
-        assert_eq!(message(decode_delete(&Query::default(), Some(&json!([])))).0, 400);
     }
 
     #[test]
@@ -533,17 +434,5 @@ mod tests {
         };
         let read = decode_watch(&Query::parse(&encode_watch(&watch))).unwrap();
         assert_eq!(format!("{read:?}"), format!("{watch:?}"));
-
-        let delete = DeleteOptions {
-            grace_period_seconds: Some(0),
-            propagation: Some(PropagationPolicy::Foreground),
-            dry_run: true,
-            preconditions: crate::client::Preconditions {
-                uid: Some("u".into()),
-                resource_version: Some(Revision(4)),
-            },
-        };
-        let read = decode_delete(&Query::default(), Some(&encode_delete(&delete))).unwrap();
-        assert_eq!(format!("{read:?}"), format!("{delete:?}"));
     }
 }

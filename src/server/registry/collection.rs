@@ -1,8 +1,8 @@
 //! Delete many.
 
-use super::Call;
 use super::delete::delete_object;
 use super::read::page;
+use super::{Call, corrupt};
 use crate::api::Status;
 use crate::client::{DeleteOptions, ListOptions, ObjectList, Response, Target};
 use crate::server::Answer;
@@ -14,6 +14,7 @@ pub(super) async fn delete_collection(
     list: &ListOptions,
     options: &DeleteOptions,
 ) -> Result<Answer, Status> {
+    corrupt::refuse_collection(options)?;
     let ObjectList { resource, revision, items, continue_token, remaining } = page(call, list).await?;
     let mut deleted = Vec::with_capacity(items.len());
     for item in items {

@@ -94,7 +94,9 @@ async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Res
             }
             Committed::Claimed(index) => claims.lost(call, object.name(), index, &mut avoid)?,
             Committed::Lost(Some(current)) => return Ok(Stored::Exists(current)),
-            // What stands there is gone again, or is nothing that can be read: look again.
+            // It is there all the same.
+            Committed::Unreadable => return Ok(Stored::Exists(object)),
+            // What stands there is gone again: look again.
             Committed::Lost(None) => {}
         }
     }

@@ -9,8 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use kube_core::response::StatusDetails;
 use serde_json::Value;
 
-use super::Call;
 use super::update::{Next, modify, precondition_failed};
+use super::{Call, corrupt};
 use crate::api::{Object, Status, status};
 use crate::client::{DeleteOptions, Preconditions, PropagationPolicy, Response};
 use crate::server::tree::{at, finalizers, metadata_mut, set_finalizers, text};
@@ -29,6 +29,9 @@ pub(crate) struct Deleted {
 
 /// Deletes an object, and answers as the kind does.
 pub(super) async fn delete(call: &mut Call<'_>, options: &DeleteOptions) -> Result<Answer, Status> {
+    if options.ignore_store_read_error_with_cluster_breaking_potential {
+        return corrupt::delete(call, options).await;
+    }
     let Deleted { object, gone } = delete_object(call, options).await?;
     if !gone || strategy::of(&call.row).answers_deleted {
         return Ok(Response::Object(object).into());

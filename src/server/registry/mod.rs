@@ -1,6 +1,7 @@
 //! The verbs, for any row: what each does, step by step, until one commit to the store.
 
 mod collection;
+mod corrupt;
 mod create;
 mod decode;
 mod delete;
@@ -268,6 +269,8 @@ pub(crate) fn store_error(error: &store::Error) -> Status {
             status::expired("The resourceVersion for the provided list is too old.")
         }
         store::Error::FutureRevision { newest } => too_large(Revision::NONE, *newest),
+        store::Error::Unreadable { values, .. } => corrupt::get_error(values),
+        store::Error::UnreadableDeleted { value } => corrupt::deleted_error(value),
         store::Error::NoSpace => status::failure(500, "InternalError", "the store has no space left"),
         store::Error::Unavailable { .. } => status::unavailable(error.to_string()),
         other => status::internal(other.to_string()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Call, store_error, too_large};
+use super::{Call, corrupt, store_error, too_large};
 use crate::api::{Object, Revision, Status, field, status};
 use crate::client::{GetOptions, ListOptions, ObjectList, ResourceVersionMatch, Response};
 use crate::server::{Answer, continue_token};
@@ -73,6 +73,7 @@ pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<Objec
     match page {
         Ok(page) => Ok(answer(call, page)),
         Err(store::Error::Compacted { .. }) if query.start.is_some() => Err(continue_expired(call, &query)),
+        Err(store::Error::Unreadable { values, more }) => Err(corrupt::list_error(call, &values, more)),
         Err(error) => Err(store_error(&error)),
     }
 }

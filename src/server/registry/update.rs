@@ -47,6 +47,8 @@ pub(crate) enum Committed {
     At(Revision),
     /// It did not: the object is another by now, or not there.
     Lost(Option<Object>),
+    /// It did not: what is there cannot be read.
+    Unreadable,
     /// It did not: somebody else has the claim at this index.
     Claimed(usize),
 }
@@ -139,7 +141,7 @@ where
             // Somebody else has finished it: that is what was wanted (`deleteWithoutFinalizers` of
             // Kubernetes' registry, 1.36).
             Committed::Lost(None) if finishes => return Ok(object.at(from)),
-            Committed::Lost(_) => {}
+            Committed::Lost(_) | Committed::Unreadable => {}
             Committed::Claimed(index) => claims.lost(call, object.name(), index, &mut avoid)?,
         }
     }
@@ -313,7 +315,10 @@ impl super::super::ApiServer {
         match outcome.map_err(|error| store_error(&error))? {
             cached::Outcome::Committed(revision) => Ok(Committed::At(revision)),
             cached::Outcome::Conflict { index: 0, current } => Ok(Committed::Lost(current)),
-            cached::Outcome::Conflict { index, .. } => Ok(Committed::Claimed(index - 1)),
+            cached::Outcome::Unreadable { index: 0, .. } => Ok(Committed::Unreadable),
+            cached::Outcome::Conflict { index, .. } | cached::Outcome::Unreadable { index, .. } => {
+                Ok(Committed::Claimed(index - 1))
+            }
         }
     }
 }

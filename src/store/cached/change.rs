@@ -1,7 +1,10 @@
 //! What a commit is asked to do, as one transaction of the store.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use super::unreadable::Unreadable;
 use crate::api::{Object, Revision};
 use crate::store::{Compare, KeyRange, KeyValue, ListOptions, Op, OpResult, Txn};
 
@@ -24,6 +27,8 @@ pub enum Change {
         /// Its revision.
         from: Revision,
     },
+    /// Deletes what cannot be read, where it was not written again meanwhile.
+    Discard(Arc<Unreadable>),
     /// Writes a key that is no object, such as an allocator's.
     Raw {
         /// What must hold.
@@ -45,6 +50,13 @@ pub enum Outcome {
         /// The object as it is; none where it is absent, or where the change is raw.
         current: Option<Object>,
     },
+    /// Nothing happened either: what is there cannot be read.
+    Unreadable {
+        /// The first change that could not happen.
+        index: usize,
+        /// What is there in its way.
+        value: Arc<Unreadable>,
+    },
 }
 
 impl Change {
@@ -52,7 +64,7 @@ impl Change {
     pub(super) fn object(&self) -> Option<&Object> {
         match self {
             Self::Create(object) | Self::Update { object, .. } | Self::Delete { object, .. } => Some(object),
-            Self::Raw { .. } => None,
+            Self::Discard(_) | Self::Raw { .. } => None,
         }
     }
 
@@ -60,7 +72,16 @@ impl Change {
     pub(super) fn written(&self) -> Option<&Object> {
         match self {
             Self::Create(object) | Self::Update { object, .. } => Some(object),
-            Self::Delete { .. } | Self::Raw { .. } => None,
+            Self::Delete { .. } | Self::Discard(_) | Self::Raw { .. } => None,
+        }
+    }
+
+    /// How a conflict looks at what is there. An object's value is left sealed, so that one that does not
+    /// open is no other failure than any that cannot be read; one that is compared must be open.
+    fn look(&self) -> ListOptions {
+        match self {
+            Self::Raw { .. } => ListOptions::default(),
+            _ => ListOptions::default().sealed(),
         }
     }
 
@@ -70,6 +91,7 @@ impl Change {
             Self::Update { object, from } | Self::Delete { object, from } => {
                 vec![Compare::unchanged_since(storage_key(object), *from)]
             }
+            Self::Discard(value) => vec![Compare::unchanged_since(value.key.clone(), value.revision)],
             Self::Raw { compare, .. } => compare.clone(),
         }
     }
@@ -80,6 +102,7 @@ impl Change {
                 Op::put_leased(storage_key(object), object.body().clone(), lease)
             }
             Self::Delete { object, .. } => Op::delete(KeyRange::single(storage_key(object))),
+            Self::Discard(value) => Op::delete(KeyRange::single(value.key.clone())),
             Self::Raw { op, .. } => op.clone(),
         }
     }
@@ -95,15 +118,13 @@ pub(super) fn storage_key(object: &Object) -> Bytes {
 /// The transaction: all comparisons, all operations, and otherwise a look at every key compared,
 /// so that a conflict can be told without asking again. What is written is attached to `lease`, 0 for none.
 pub(super) fn plan(changes: &[Change], lease: i64) -> Txn {
-    let compare: Vec<_> = changes.iter().flat_map(Change::compare).collect();
-    Txn {
-        or_else: compare
-            .iter()
-            .map(|compare| Op::Range(compare.range.clone(), ListOptions::default()))
-            .collect(),
-        then: changes.iter().map(|change| change.op(lease)).collect(),
-        compare,
+    let (mut compare, mut look) = (Vec::new(), Vec::new());
+    for change in changes {
+        let own = change.compare();
+        look.extend(own.iter().map(|own| Op::Range(own.range.clone(), change.look())));
+        compare.extend(own);
     }
+    Txn { compare, then: changes.iter().map(|change| change.op(lease)).collect(), or_else: look }
 }
 
 /// The first change whose comparisons do not hold of what the transaction looked at, with what its

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::Cached;
 use super::change::{self, Change, Outcome};
-use super::{Cached, decode};
+use super::unreadable::Stored;
 use crate::store::{Error, ObjectStore, Result};
 
 impl Cached {
@@ -77,7 +78,13 @@ impl Cached {
         let (index, held) = change::conflict(changes, &committed.results);
         let object = changes.get(index).and_then(Change::object);
         let current = match (object, held) {
-            (Some(object), Some(kv)) => Some(decode(object.resource(), &kv)?),
+            (Some(object), Some(kv)) => {
+                let opened = self.store.open(&kv.key, &kv.value);
+                match Stored::of(object.resource(), object.key(), &kv, opened, |_| None) {
+                    Stored::Object(current) => Some(current),
+                    Stored::Unreadable(value) => return Ok(Outcome::Unreadable { index, value }),
+                }
+            }
             _ => None,
         };
         Ok(Outcome::Conflict { index, current })

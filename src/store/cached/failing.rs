@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use super::tests::{World, next, on, pod, pods};
 use super::*;
-use crate::store::{Committed, KeyRange, ListOptions, MemoryStore, Page, Txn, WatchOptions, WatchStream};
+use crate::store::{Committed, KeyValue, MemoryStore, Page, Txn, WatchOptions, WatchStream};
 
 /// A store whose watches can be cut, which fails when told to, and counts what it is asked.
 pub(super) struct Shaky {

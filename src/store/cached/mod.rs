@@ -13,6 +13,9 @@
 //!
 //! What is written may go by itself after a while: many objects then share a lease of the store.
 //!
+//! What a key holds may be no object: it does not open, or does not decode. What needs it then fails and
+//! names it ([`Error::Unreadable`]), and everything else goes on.
+//!
 //! A commit goes to the store and wakes no watcher: the cache's feeder does, once it is told of it.
 //! What a commit has decoded, the feeder does not decode again.
 
@@ -42,6 +45,9 @@ mod tests_cost;
 mod tests_kubernetes;
 #[cfg(test)]
 mod tests_leases;
+#[cfg(test)]
+mod tests_unreadable;
+mod unreadable;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -52,13 +58,15 @@ use std::time::Duration;
 use self::kept::Kept;
 use self::lease_manager::LeaseManager;
 use self::row::Row;
-use super::{Error, KeyRange, KeyValue, ListOptions, ObjectStore, Result, Revision};
+use self::unreadable::Stored;
+use super::{Error, KeyRange, ListOptions, ObjectStore, Result, Revision};
 use crate::api::{Object, ObjectKey, Resource, SelectableField};
 use crate::env::Env;
 
 pub use change::{Change, Outcome};
 pub use query::{At, ListQuery, ObjectEvent, ObjectPage, WatchQuery};
 pub use stats::Stats;
+pub use unreadable::{Defect, Unreadable};
 pub use watch::ObjectWatch;
 
 /// Objects that a list looks at before it lets others run.
@@ -135,11 +143,21 @@ impl Cached {
     ///
     /// # Errors
     ///
-    /// What the store answers, and [`Error::Unavailable`] for a value that is no object.
+    /// What the store answers, and [`Error::Unreadable`] where what is stored is no object.
     pub async fn get(&self, row: &Arc<Resource>, key: &ObjectKey) -> Result<Option<Object>> {
         let namespace = Some(key.namespace.as_str()).filter(|_| row.namespaced());
-        let Some(kv) = self.store.get(row.storage_key(namespace, Some(&key.name)).as_bytes()).await? else {
-            return Ok(None);
+        let stored = row.storage_key(namespace, Some(&key.name));
+        let kv = match self.store.get(stored.as_bytes()).await {
+            Ok(Some(kv)) => kv,
+            Ok(None) => return Ok(None),
+            // It may be the value alone: sealed, it tells its revision.
+            Err(Error::Corrupt { .. }) => {
+                let page = self.store.list(KeyRange::single(stored), ListOptions::default().sealed()).await?;
+                let Some(kv) = page.items.first() else { return Ok(None) };
+                let opened = self.store.open(&kv.key, &kv.value);
+                return Stored::of(row, key, kv, opened, |_| None).into_object().map(Some);
+            }
+            Err(error) => return Err(error),
         };
         if let Some(cache) = self.peek(row) {
             let held = cache.read().shelf.get(key).cloned();
@@ -147,7 +165,8 @@ impl Cached {
                 return Ok(Some(object));
             }
         }
-        decode(row, &kv).map(Some)
+        let opened = Ok(kv.value.clone());
+        Stored::of(row, key, &kv, opened, |_| None).into_object().map(Some)
     }
 
     /// Whether an object that was read is stored otherwise than a write would store it now: in another
@@ -174,7 +193,8 @@ impl Cached {
     /// # Errors
     ///
     /// [`Error::Compacted`] when an exact revision is no longer kept, [`Error::FutureRevision`] when
-    /// a revision has not happened, and what the store answers.
+    /// a revision has not happened, [`Error::Unreadable`] when the page would hold what cannot be read, if it
+    /// were selected; and what the store answers.
     pub async fn list(&self, row: &Arc<Resource>, query: &ListQuery) -> Result<ObjectPage> {
         let cache = self.cache(row);
         match query.at {
@@ -199,8 +219,7 @@ impl Cached {
             while selection.take(&mut items, limit, SLICE) && items.len() < limit {
                 tokio::task::yield_now().await;
             }
-            let full = items.len() == limit;
-            return Ok(selection.page(items, full.then_some(&all)));
+            return selection.page(items, limit, &all);
         }
         let At::Exact(at) = query.at else { unreachable!("a shelf holds its own state") };
         let (items, left) = cache.past(&filter, at, start, limit).await?;
@@ -357,10 +376,4 @@ fn same(held: &Arc<Resource>, row: &Arc<Resource>) -> bool {
             && held.storage == row.storage
             && held.scope == row.scope
             && fields(held) == fields(row))
-}
-
-/// The object that a key holds.
-fn decode(row: &Arc<Resource>, kv: &KeyValue) -> Result<Object> {
-    Object::from_body(row.clone(), kv.mod_revision, &kv.value)
-        .map_err(|error| Error::Unavailable { operation: "decoding an object", source: error.into() })
 }

@@ -1,6 +1,7 @@
 //! The cache against a model: the list of everything that happened, looked through anew for each
 //! watcher and each list. Random programs with several selectors, a history that is too short for
-//! some of them, and reads at past revisions; above a store that fails, cuts watches and loses answers.
+//! some of them, reads at past revisions, and values that cannot be read; above a store that fails, cuts
+//! watches and loses answers.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -12,13 +13,15 @@ use super::query::Filter;
 use super::tests::{labelled, on, pod, pods, tell};
 use super::*;
 use crate::api::selector::{FieldSelector, FieldTerm};
-use crate::store::MemoryStore;
+use crate::store::{MemoryStore, ObjectStoreExt};
 
 #[derive(Clone, Debug)]
 enum Step {
     /// Writes pod `0..6` with a node and a color.
     Write(usize, usize, usize),
     Delete(usize),
+    /// Writes what is no object.
+    Spoil(usize),
     /// Starts a watch of a selector so many revisions ago.
     Watch(usize, u64, bool),
     /// Takes so many events from one of the watches.
@@ -44,6 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..6usize, 0..3usize, 0..2usize).prop_map(|(pod, node, color)| Step::Write(pod, node, color)),
         2 => (0..6usize).prop_map(Step::Delete),
+        1 => (0..6usize).prop_map(Step::Spoil),
         3 => (0..FILTERS, 0..8u64, any::<bool>()).prop_map(|(f, ago, initial)| Step::Watch(f, ago, initial)),
         4 => (0..8usize, 1..5usize).prop_map(|(which, count)| Step::Take(which, count)),
         3 => (0..FILTERS, 0..8u64, prop::option::of(0..4usize))
@@ -94,37 +98,107 @@ struct Watched {
     told: u64,
 }
 
-struct Happened {
-    revision: u64,
-    before: Option<Object>,
-    after: Option<Object>,
+/// What a pod's key holds.
+#[derive(Clone, Debug)]
+enum Held {
+    Object(Object),
+    Unreadable(Arc<Unreadable>),
 }
 
-/// The first thing after `told` that somebody who selects so should be told.
-fn due(history: &[Happened], filter: &Filter, told: u64) -> Option<String> {
+struct Happened {
+    revision: u64,
+    key: ObjectKey,
+    before: Option<Held>,
+    after: Option<Held>,
+}
+
+impl Held {
+    async fn now(cached: &Cached, row: &Arc<Resource>, key: &ObjectKey) -> Option<Self> {
+        match cached.get(row, key).await {
+            Err(Error::Unreadable { values, .. }) => values.into_iter().next().map(Self::Unreadable),
+            got => got.unwrap().map(Self::Object),
+        }
+    }
+
+    fn revision(&self) -> Revision {
+        match self {
+            Self::Object(object) => object.revision(),
+            Self::Unreadable(value) => value.revision,
+        }
+    }
+
+    /// Whether it is selected, or may be for all that anybody knows.
+    fn may_match(&self, filter: &Filter) -> bool {
+        match self {
+            Self::Object(object) => filter.matches(object),
+            Self::Unreadable(value) => covers(filter, &value.object),
+        }
+    }
+}
+
+fn covers(filter: &Filter, key: &ObjectKey) -> bool {
+    let named = |name: &String| filter.fields.required("metadata.name").is_none_or(|wanted| wanted == name);
+    filter.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace) && named(&key.name)
+}
+
+/// The first thing after `told` that somebody who selects so should be told, and when it happened.
+fn due(history: &[Happened], filter: &Filter, told: u64) -> Option<(String, u64)> {
+    use Held::{Object, Unreadable};
     history.iter().filter(|happened| happened.revision > told).find_map(|happened| {
-        let matches = |object: &Option<Object>| object.as_ref().is_some_and(|object| filter.matches(object));
-        let kind = match (matches(&happened.before), matches(&happened.after)) {
-            (false, false) => return None,
-            (false, true) => "A",
-            (true, true) => "M",
-            (true, false) => "D",
+        let Happened { revision, key, before, after } = happened;
+        let matches = |held: &Option<Held>| matches!(held, Some(held) if held.may_match(filter));
+        let by_key =
+            filter.labels.requirements.is_empty() && filter.fields.required("spec.nodeName").is_none();
+        let by_key = by_key && filter.fields.terms.iter().all(|term| term.equal);
+        let kind = match (before, after) {
+            (Some(Unreadable(_)), _) | (_, Some(Unreadable(_))) if !covers(filter, key) => return None,
+            (_, Some(Unreadable(value))) => return Some((format!("unreadable {}", named(value)), *revision)),
+            (Some(Unreadable(value)), None) => return Some((format!("gone {}", named(value)), *revision)),
+            (Some(Unreadable(_)), Some(Object(_))) if by_key => "M",
+            (Some(Unreadable(value)), Some(Object(_))) => {
+                return Some((format!("unreadable {}", named(value)), *revision));
+            }
+            _ => match (matches(before), matches(after)) {
+                (false, false) => return None,
+                (false, true) => "A",
+                (true, true) => "M",
+                (true, false) => "D",
+            },
         };
-        let key = happened.after.as_ref().or(happened.before.as_ref())?.key();
-        Some(format!("{kind} {key}@{}", happened.revision))
+        Some((format!("{kind} {key}@{revision}"), *revision))
     })
 }
 
-fn state(history: &[Happened], filter: &Filter, at: u64) -> Vec<Object> {
+fn named(value: &Unreadable) -> String {
+    format!("{}@{}", value.object, value.revision)
+}
+
+/// What is selected at a revision, or may be.
+fn state(history: &[Happened], filter: &Filter, at: u64) -> Vec<(ObjectKey, Held)> {
     let mut state = BTreeMap::new();
     for happened in history.iter().filter(|happened| happened.revision <= at) {
-        match (&happened.before, &happened.after) {
-            (_, Some(after)) => drop(state.insert(after.key().clone(), after.clone())),
-            (Some(before), None) => drop(state.remove(before.key())),
-            (None, None) => {}
+        match &happened.after {
+            Some(after) => drop(state.insert(happened.key.clone(), after.clone())),
+            None => drop(state.remove(&happened.key)),
         }
     }
-    state.into_values().filter(|object| filter.matches(object)).collect()
+    state.into_iter().filter(|(_, held)| held.may_match(filter)).collect()
+}
+
+/// What a watch tells that begins with this state.
+fn told_of(state: &[(ObjectKey, Held)], at: u64) -> Vec<String> {
+    let mut told = Vec::new();
+    for (key, held) in state {
+        match held {
+            Held::Object(object) => told.push(format!("A {key}@{}", object.revision())),
+            Held::Unreadable(value) => {
+                told.push(format!("unreadable {}", named(value)));
+                return told;
+            }
+        }
+    }
+    told.push(format!("end @{at}"));
+    told
 }
 
 async fn take(
@@ -136,13 +210,23 @@ async fn take(
     let expected = if watched.initial.is_empty() {
         due(history, &watched.filter, watched.told)
     } else {
-        Some(watched.initial.remove(0))
+        Some((watched.initial.remove(0), 0))
     };
+    let (expected, happened) = expected.unzip();
     match watched.watch.next().now_or_never() {
         Some(Some(Ok(event))) => {
             assert_eq!(Some(tell(&event)), expected);
             watched.told = watched.told.max(event.revision().0);
             Some(true)
+        }
+        Some(Some(Err(Error::Unreadable { values, more: false }))) => {
+            assert_eq!(Some(format!("unreadable {}", named(&values[0]))), expected);
+            assert!(matches!(watched.watch.next().now_or_never(), Some(None)), "nothing comes behind it");
+            None
+        }
+        Some(Some(Err(Error::UnreadableDeleted { value }))) => {
+            assert_eq!(Some(format!("gone {}", named(&value))), expected);
+            None
         }
         Some(Some(Err(Error::Compacted { .. }))) => {
             let floor = cached.cache(row).read().shelf.floor().0;
@@ -152,8 +236,7 @@ async fn take(
         Some(other) => panic!("{other:?}"),
         None => {
             let reached = cached.cache(row).read().shelf.revision().0;
-            let waits_for = expected.map(|event| event.rsplit('@').next().unwrap().parse::<u64>().unwrap());
-            assert!(waits_for.is_none_or(|revision| revision > reached), "it waits for what is there");
+            assert!(happened.is_none_or(|revision| revision > reached), "it waits for what is there");
             Some(false)
         }
     }
@@ -175,7 +258,8 @@ async fn commit(cached: &Cached, change: Change, troubled: bool) -> Revision {
 
 async fn run(steps: Vec<Step>) {
     let row = pods();
-    let store = Shaky::new(MemoryStore::new());
+    let below = MemoryStore::new();
+    let store = Shaky::new(below.clone());
     let options = CachedOptions::default().history_bytes(3000);
     let env = Env::simulated(1);
     let cached = Cached::with_options(Arc::new(store.clone()), &env, options);
@@ -190,22 +274,36 @@ async fn run(steps: Vec<Step>) {
             Step::Write(number, node, color) => {
                 let (namespace, name) = key(number);
                 let object = pod(namespace, &name).on(NODES[node]).label("color", COLORS[color]).object(&row);
-                let before = cached.get(&row, object.key()).await.unwrap();
+                let key = object.key().clone();
+                let before = Held::now(&cached, &row, &key).await;
                 let change = match &before {
                     Some(before) => Change::Update { object: object.clone(), from: before.revision() },
                     None => Change::Create(object.clone()),
                 };
                 let revision = commit(&cached, change, troubled).await;
-                history.push(Happened { revision: revision.0, before, after: Some(object.at(revision)) });
+                let after = Some(Held::Object(object.at(revision)));
+                history.push(Happened { revision: revision.0, key, before, after });
             }
             Step::Delete(number) => {
                 let (namespace, name) = key(number);
-                let held = cached.get(&row, &ObjectKey::new(namespace, name)).await.unwrap();
-                if let Some(object) = held {
-                    let change = Change::Delete { object: object.clone(), from: object.revision() };
+                let key = ObjectKey::new(namespace, name);
+                if let Some(held) = Held::now(&cached, &row, &key).await {
+                    let change = match held.clone() {
+                        Held::Object(object) => Change::Delete { from: object.revision(), object },
+                        Held::Unreadable(value) => Change::Discard(value),
+                    };
                     let revision = commit(&cached, change, troubled).await;
-                    history.push(Happened { revision: revision.0, before: Some(object), after: None });
+                    history.push(Happened { revision: revision.0, key, before: Some(held), after: None });
                 }
+            }
+            Step::Spoil(number) => {
+                let (namespace, name) = key(number);
+                let key = ObjectKey::new(namespace, name);
+                let before = Held::now(&cached, &row, &key).await;
+                let revision = below.put(format!("/registry/pods/{key}"), "{").await.unwrap();
+                let after = Held::now(&cached, &row, &key).await;
+                assert!(matches!(&after, Some(Held::Unreadable(value)) if value.revision == revision));
+                history.push(Happened { revision: revision.0, key, before, after });
             }
             Step::Watch(number, ago, initial) => {
                 let (selected, from) = (filter(number), newest.saturating_sub(ago).max(1));
@@ -221,9 +319,7 @@ async fn run(steps: Vec<Step>) {
                     Ok(watch) if initial => {
                         let reached = cached.cache(&row).read().shelf.revision().0;
                         assert!(reached >= from);
-                        let objects = state(&history, &selected, reached);
-                        let added = objects.iter().map(|o| format!("A {}@{}", o.key(), o.revision()));
-                        let initial = added.chain([format!("end @{reached}")]).collect();
+                        let initial = told_of(&state(&history, &selected, reached), reached);
                         watches.push(Watched { watch, filter: selected, initial, told: 0 });
                     }
                     Ok(watch) => {
@@ -255,35 +351,48 @@ async fn run(steps: Vec<Step>) {
                     start: None,
                 };
                 let expected = state(&history, &selected, at);
-                let mut page = match cached.list(&row, &query).await {
-                    Err(Error::Unavailable { .. }) if troubled => continue,
-                    listed => listed.unwrap(),
-                };
-                assert_eq!(page.revision.0, at);
-                let mut seen = page.items.clone();
-                let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+                let mut rest = &expected[..];
                 // What stands where it looks, selected or not.
                 let namespace = selected.namespace.clone();
                 let all = state(&history, &Filter { namespace, ..Filter::default() }, at);
+                let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+                let mut query = query;
                 loop {
-                    assert!(page.items.len() <= limit);
-                    let last = page.items.last().filter(|_| page.items.len() == limit && number != 5);
-                    let left =
-                        last.map_or(0, |last| all.iter().filter(|object| object.key() > last.key()).count());
+                    let listed = match cached.list(&row, &query).await {
+                        Err(Error::Unavailable { .. }) if troubled && query.start.is_none() => break,
+                        Err(Error::Unavailable { .. }) if troubled => continue,
+                        listed => listed,
+                    };
+                    let (mut items, mut unreadable) = (Vec::new(), Vec::new());
+                    for (_, held) in rest {
+                        if items.len() == limit {
+                            break;
+                        }
+                        match held {
+                            Held::Object(object) => items.push(object.clone()),
+                            Held::Unreadable(value) => unreadable.push(value.clone()),
+                        }
+                    }
+                    if !unreadable.is_empty() {
+                        let Err(Error::Unreadable { values, more: false }) = listed else {
+                            panic!("{listed:?}")
+                        };
+                        assert_eq!(values, unreadable);
+                        break;
+                    }
+                    let page = listed.unwrap();
+                    assert_eq!((page.revision.0, &page.items), (at, &items));
+                    rest = &rest[items.len()..];
+                    let last = items.last().filter(|_| items.len() == limit && number != 5);
+                    let left = last.map_or(0, |last| all.iter().filter(|(key, _)| key > last.key()).count());
                     assert_eq!(page.remaining, (number < 2).then_some(left));
                     assert_eq!(page.next.is_some(), left > 0);
-                    let Some(start) = page.next else { break };
-                    let query =
-                        ListQuery { at: At::Exact(page.revision), start: Some(start), ..query.clone() };
-                    page = loop {
-                        match cached.list(&row, &query).await {
-                            Err(Error::Unavailable { .. }) if troubled => {}
-                            listed => break listed.unwrap(),
-                        }
+                    let Some(start) = page.next else {
+                        assert!(rest.is_empty(), "{rest:?}");
+                        break;
                     };
-                    seen.extend(page.items.clone());
+                    (query.at, query.start) = (At::Exact(page.revision), Some(start));
                 }
-                assert_eq!(seen, expected);
             }
             Step::Yield => tokio::task::yield_now().await,
             Step::Sleep(millis) => env.clock.sleep(Duration::from_millis(millis)).await,

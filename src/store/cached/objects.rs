@@ -5,18 +5,22 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::posting::Term;
 use super::query::{Filter, ObjectPage};
 use super::sorted::{Place, Sorted, order, order_text};
 use super::stats::Stats;
+use super::unreadable::{Stored, Unreadable, Unreadables};
 use crate::api::{Object, ObjectKey, Resource, Revision};
 use crate::env::HashMap;
+use crate::store::{Error, Result};
 
 #[derive(Default)]
 pub(super) struct Objects {
     all: Sorted,
     stats: Stats,
+    unreadable: Unreadables,
     /// By position among the row's selectable fields; then by value.
     fields: Vec<(usize, HashMap<Box<str>, Held>)>,
 }
@@ -50,9 +54,11 @@ pub(super) struct Selection {
     /// A superset of what is selected, as it is now.
     now: Sorted,
     /// What has changed since the revision, newest first, and what it was before each change.
-    later: Vec<(Object, Option<Object>)>,
+    later: Vec<(Stored, Option<Stored>)>,
     /// What of it was otherwise at the revision, and how.
     undone: BTreeMap<StoreOrder, Option<Object>>,
+    /// What cannot be read of it, where it is looked at: whether it is selected, nobody may know.
+    unreadable: Unreadables,
     /// Only this namespace of it, where not all.
     namespace: Option<Box<str>>,
     /// Whether it is one object that is selected, by its key.
@@ -64,12 +70,12 @@ impl Objects {
     pub(super) fn new(row: &Resource) -> Self {
         let indexed = row.selectable.iter().enumerate().filter(|(_, field)| field.indexed);
         let fields = indexed.map(|(position, _)| (position, HashMap::default())).collect();
-        Self { all: Sorted::default(), stats: Stats::default(), fields }
+        Self { fields, ..Self::default() }
     }
 
     /// Of all objects of a resource, in order.
-    pub(super) fn of(row: &Resource, objects: Vec<Object>) -> Self {
-        let mut new = Self::new(row);
+    pub(super) fn of(row: &Resource, objects: Vec<Object>, unreadable: Unreadables) -> Self {
+        let mut new = Self { unreadable, ..Self::new(row) };
         for object in &objects {
             new.index(row, None, Some(object));
             new.stats.change(None, Some(object));
@@ -86,8 +92,22 @@ impl Objects {
         self.stats
     }
 
+    /// What stands under a key.
+    pub(super) fn stored(&self, key: &ObjectKey) -> Option<Stored> {
+        let unreadable = || self.unreadable.get(key).cloned().map(Stored::Unreadable);
+        self.all.get(key).cloned().map(Stored::Object).or_else(unreadable)
+    }
+
     /// Makes `after` stand where `before` stood.
-    pub(super) fn shelve(&mut self, row: &Resource, before: Option<&Object>, after: Option<&Object>) {
+    pub(super) fn shelve(&mut self, row: &Resource, before: Option<&Stored>, after: Option<&Stored>) {
+        match (before, after) {
+            (Some(Stored::Unreadable(before)), Some(Stored::Object(_)) | None) => {
+                self.unreadable.remove(&before.object);
+            }
+            (_, Some(Stored::Unreadable(after))) => self.unreadable.insert(after.clone()),
+            _ => {}
+        }
+        let (before, after) = (before.and_then(Stored::object), after.and_then(Stored::object));
         match (before, after) {
             (_, Some(after)) => drop(self.all.insert(after.clone())),
             (Some(before), None) => drop(self.all.remove(before.key())),
@@ -133,8 +153,9 @@ impl Objects {
             }
         };
         let (namespace, single) = (filter.scope().map(Box::from), matches!(term, Term::Key(_)));
-        let (later, undone) = (Vec::new(), BTreeMap::new());
-        Selection { revision, filter, now, later, undone, namespace, single, place: Place::default() }
+        let (later, undone, place) = (Vec::new(), BTreeMap::new(), Place::default());
+        let unreadable = self.unreadable.clone();
+        Selection { revision, filter, now, later, undone, unreadable, namespace, single, place }
     }
 }
 
@@ -166,7 +187,7 @@ impl Held {
 impl Selection {
     /// Takes note of what has changed since its revision, newest first. Called under the lock, so that
     /// it sorts nothing yet.
-    pub(super) fn undo(&mut self, later: impl Iterator<Item = (Object, Option<Object>)>) {
+    pub(super) fn undo(&mut self, later: impl Iterator<Item = (Stored, Option<Stored>)>) {
         self.later.extend(later);
     }
 
@@ -178,13 +199,30 @@ impl Selection {
             first.map_or(Place::default(), |first| self.now.place(|held| order(held, &first).is_lt()));
         let place = |start| self.now.place(|held| order_text(held, start).is_lt());
         self.place = start.map_or(begin, |start| begin.max(place(start)));
+        let from = |key: &ObjectKey| start.is_none_or(|start| order_text(key, start).is_ge());
         for (subject, before) in std::mem::take(&mut self.later) {
             let key = subject.key();
-            if self.in_scope(key) && start.is_none_or(|start| order_text(key, start).is_ge()) {
+            if self.in_scope(key) && from(key) {
+                let before = match before {
+                    Some(Stored::Unreadable(before)) => {
+                        self.unreadable.insert(before);
+                        None
+                    }
+                    before => {
+                        self.unreadable.remove(key);
+                        before.as_ref().and_then(Stored::object).cloned()
+                    }
+                };
                 self.undone.insert(StoreOrder(key.clone()), before);
             }
         }
+        self.unreadable = self.unreadable.only(|key| self.in_scope(key) && from(key));
         self
+    }
+
+    /// The first key that may be selected, and cannot be read.
+    pub(super) fn unreadable(&self) -> Option<&Arc<Unreadable>> {
+        self.unreadable.iter().find(|value| self.filter.covers(&value.object))
     }
 
     /// The next object, in order; `None` also where so many were looked at in vain.
@@ -235,16 +273,21 @@ impl Selection {
         !self.is_done()
     }
 
-    /// One page: what was taken and, where that is as much as was asked for, what of `all` is left.
-    pub(super) fn page(self, items: Vec<Object>, all: Option<&Sorted>) -> ObjectPage {
-        let left = match (items.last(), all) {
-            (Some(last), Some(all)) if !self.single => self.left(all, last.key()),
-            _ => 0,
-        };
-        ObjectPage::new(self.revision, items, left, self.filter.selects_all())
+    /// One page: at most `limit` that were taken and, where there are as many, what of `all` is left. Fails
+    /// where the page would have to hold what cannot be read.
+    pub(super) fn page(self, items: Vec<Object>, limit: usize, all: &Sorted) -> Result<ObjectPage> {
+        let last = items.last().filter(|_| items.len() == limit).map(Object::key);
+        let within = |key: &ObjectKey| last.is_none_or(|last| order(key, last).is_lt());
+        let wanted = |value: &&Arc<Unreadable>| within(&value.object) && self.filter.covers(&value.object);
+        let missing: Vec<_> = self.unreadable.iter().filter(wanted).cloned().collect();
+        if !missing.is_empty() {
+            return Err(Error::unreadable(missing));
+        }
+        let left = last.filter(|_| !self.single).map_or(0, |last| self.left(all, last));
+        Ok(ObjectPage::new(self.revision, items, left, self.filter.selects_all()))
     }
 
-    /// How many objects stood behind `last`, the last that was taken, selected or not.
+    /// How many keys there were behind `last`, the last object that was taken, selected or not.
     fn left(&self, all: &Sorted, last: &ObjectKey) -> usize {
         let end = match &self.namespace {
             Some(namespace) => all.place(|held| {
@@ -255,6 +298,7 @@ impl Selection {
         let now = all.rank(end) - all.rank(all.behind(last));
         let was = self.undone.values().flatten().count();
         let is = self.undone.keys().filter(|key| all.get(&key.0).is_some()).count();
-        now + was - is
+        let unreadable = self.unreadable.iter().filter(|value| order(&value.object, last).is_gt()).count();
+        now + was - is + unreadable
     }
 }

@@ -4,6 +4,9 @@
 //! namespace, the object's key, and each declared field, old and new. A watcher reads the one list
 //! that is most selective for it, so of a million watchers by `spec.nodeName` an event wakes the one
 //! whose node it is, or two when the pod moves.
+//!
+//! Which field values an object has that cannot be read, nobody knows. So what happens to such a one is
+//! posted under its key, and in one list that every watcher by a field reads beside its own.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +24,8 @@ pub(super) struct Postings {
     keys: HashMap<ObjectKey, Arc<Posting>>,
     /// By position among the row's selectable fields.
     fields: BTreeMap<usize, HashMap<Box<str>, Arc<Posting>>>,
+    /// What may have touched any field.
+    pub(super) any_field: Events,
     /// How many lists were touched for events.
     #[cfg(test)]
     pub(super) touched: usize,
@@ -40,7 +45,7 @@ pub(super) struct Posted {
 
 /// What touched the value.
 #[derive(Debug, Default)]
-struct Events {
+pub(super) struct Events {
     /// Numbers of events that are still kept, oldest first.
     kept: VecDeque<u64>,
     /// The newest event that is no longer kept, and its revision.
@@ -113,9 +118,7 @@ impl Postings {
             {
                 touched += 1;
             }
-            let mut posted = posting.lock();
-            posted.events.get_or_insert_default().kept.push_back(event);
-            posted.waiting.drain(&mut woken);
+            posting.lock().post(event, &mut woken);
             true
         });
         #[cfg(test)]
@@ -123,6 +126,25 @@ impl Postings {
             self.touched += touched;
         }
         woken.into_values().collect()
+    }
+
+    /// Posts an event of an object whose fields nobody knows; answers who waits for it.
+    pub(super) fn post_unreadable(&mut self, event: u64, key: &ObjectKey) -> Vec<Waker> {
+        let mut woken = BTreeMap::new();
+        self.each_of_key(key, true, &mut |posting| {
+            posting.lock().post(event, &mut woken);
+            true
+        });
+        self.any_field.kept.push_back(event);
+        let by_field = self.fields.values().flat_map(HashMap::values);
+        by_field.for_each(|posting| posting.lock().waiting.drain(&mut woken));
+        woken.into_values().collect()
+    }
+
+    /// Takes such an event, the oldest that is kept, out of every list.
+    pub(super) fn trim_unreadable(&mut self, event: u64, revision: Revision, key: &ObjectKey) {
+        self.each_of_key(key, false, &mut |posting| posting.lock().trim(event, revision));
+        self.any_field.trim(event, revision);
     }
 
     /// Takes an event, the oldest that is kept, out of every list.
@@ -133,16 +155,7 @@ impl Postings {
         before: Option<&Object>,
         after: Option<&Object>,
     ) {
-        self.each(before, after, false, |posting| {
-            let mut posted = posting.lock();
-            if let Some(events) = &mut posted.events
-                && events.kept.front() == Some(&event)
-            {
-                events.kept.pop_front();
-                events.lost = Some((event, revision));
-            }
-            !posted.idle()
-        });
+        self.each(before, after, false, |posting| posting.lock().trim(event, revision));
     }
 
     /// Calls `visit` once for each list of the values that the object has or had; a list for which
@@ -155,12 +168,7 @@ impl Postings {
         mut visit: impl FnMut(&Posting) -> bool,
     ) {
         let Some(object) = after.or(before) else { return };
-        visit(&self.all);
-        let key = object.key();
-        if !key.namespace.is_empty() {
-            visit_in(&mut self.namespaces, key.namespace.as_str(), make, &mut visit);
-        }
-        visit_in(&mut self.keys, key, make, &mut visit);
+        self.each_of_key(object.key(), make, &mut visit);
         for (position, lists) in &mut self.fields {
             fn value(object: Option<&Object>, position: usize) -> Option<&str> {
                 let object = object?;
@@ -171,6 +179,15 @@ impl Postings {
                 visit_in(lists, value, make, &mut visit);
             }
         }
+    }
+
+    /// The same, of the lists of what its key tells.
+    fn each_of_key(&mut self, key: &ObjectKey, make: bool, visit: &mut impl FnMut(&Posting) -> bool) {
+        visit(&self.all);
+        if !key.namespace.is_empty() {
+            visit_in(&mut self.namespaces, key.namespace.as_str(), make, visit);
+        }
+        visit_in(&mut self.keys, key, make, visit);
     }
 
     /// The list of a value, for one watcher more.
@@ -233,18 +250,43 @@ impl Postings {
     }
 }
 
-impl Posted {
+impl Events {
     /// Whether an event from number `next` on, and after revision `after`, is no longer kept.
     pub(super) fn has_lost(&self, next: u64, after: Revision) -> bool {
-        let lost = self.events.as_ref().and_then(|events| events.lost);
-        lost.is_some_and(|(number, revision)| number >= next && revision > after)
+        self.lost.is_some_and(|(number, revision)| number >= next && revision > after)
     }
 
     /// Numbers of the events that are kept, from `next` on, oldest first.
     pub(super) fn from(&self, next: u64) -> impl Iterator<Item = u64> {
-        let kept = self.events.as_ref().map(|events| &events.kept);
-        let from = move |kept: &VecDeque<u64>| kept.partition_point(|number| *number < next);
-        kept.into_iter().flat_map(move |kept| kept.range(from(kept)..).copied())
+        self.kept.range(self.kept.partition_point(|number| *number < next)..).copied()
+    }
+
+    /// Takes an event out, if it is the oldest here.
+    fn trim(&mut self, event: u64, revision: Revision) {
+        if self.kept.front() == Some(&event) {
+            self.kept.pop_front();
+            self.lost = Some((event, revision));
+        }
+    }
+}
+
+impl Posted {
+    /// What touched the value; none where nothing has yet.
+    pub(super) fn events(&self) -> Option<&Events> {
+        self.events.as_deref()
+    }
+
+    fn post(&mut self, event: u64, woken: &mut BTreeMap<u64, Waker>) {
+        self.events.get_or_insert_default().kept.push_back(event);
+        self.waiting.drain(woken);
+    }
+
+    /// Takes an event out, if it is the oldest here; answers whether anything is left.
+    fn trim(&mut self, event: u64, revision: Revision) -> bool {
+        if let Some(events) = &mut self.events {
+            events.trim(event, revision);
+        }
+        !self.idle()
     }
 
     fn idle(&self) -> bool {

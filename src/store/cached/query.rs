@@ -1,7 +1,7 @@
 //! What is asked of the cache, and what it answers.
 
 use crate::api::selector::{FieldSelector, LabelSelector};
-use crate::api::{Object, Revision};
+use crate::api::{Object, ObjectKey, Revision};
 
 /// Which objects to list, and as of when.
 #[derive(Clone, Debug, Default)]
@@ -131,6 +131,22 @@ impl Filter {
         self.namespace.as_deref().or_else(|| self.wanted("metadata.namespace"))
     }
 
+    /// Whether an object of this name may be selected, whatever else it is.
+    pub(super) fn covers(&self, key: &ObjectKey) -> bool {
+        self.namespace.as_ref().is_none_or(|namespace| key.namespace == *namespace)
+            && self.fields.terms.iter().all(|term| match key_field(&term.field, key) {
+                Some(value) => (value == term.value) == term.equal,
+                None => true,
+            })
+    }
+
+    /// Whether every object that it covers is selected.
+    pub(super) fn selects_by_key(&self) -> bool {
+        let key = ObjectKey::default();
+        self.labels.requirements.is_empty()
+            && self.fields.terms.iter().all(|term| key_field(&term.field, &key).is_some())
+    }
+
     /// The value that a field must have, if one is asked for.
     pub(super) fn wanted(&self, field: &str) -> Option<&str> {
         let term = self.fields.terms.iter().find(|term| term.equal && term.field == field)?;
@@ -143,6 +159,15 @@ impl ObjectPage {
     pub(super) fn new(revision: Revision, items: Vec<Object>, left: usize, selects_all: bool) -> Self {
         let next = items.last().filter(|_| left > 0).map(|last| format!("{}\0", last.key()));
         Self { revision, items, next, remaining: selects_all.then_some(left) }
+    }
+}
+
+/// The field, where an object's key tells it.
+fn key_field<'a>(field: &str, key: &'a ObjectKey) -> Option<&'a str> {
+    match field {
+        "metadata.name" => Some(&key.name),
+        "metadata.namespace" => Some(&key.namespace),
+        _ => None,
     }
 }
 

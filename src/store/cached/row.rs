@@ -27,6 +27,7 @@ use super::posting::Term;
 use super::query::Filter;
 use super::shelf::Shelf;
 use super::sorted::{Place, Sorted};
+use super::unreadable::{Stored, Unreadable, Unreadables};
 use crate::api::{Object, ObjectKey, Resource};
 use crate::env::{Clock, Env};
 use crate::store::{
@@ -251,35 +252,32 @@ impl Row {
         }
     }
 
-    /// Decodes what a key of this resource holds; nothing, and a word in the log, where it cannot be.
-    pub(super) fn decode(&self, kv: &KeyValue) -> Option<Object> {
-        if let Some(object) = self.handover.take(&kv.key, &kv.value) {
-            return Some(object.at(kv.mod_revision));
+    /// What a key of this resource holds, read sealed; a word in the log, where it cannot be read.
+    fn decode(&self, key: &ObjectKey, kv: &KeyValue) -> Stored {
+        let opened = self.store.open(&kv.key, &kv.value);
+        let stored = Stored::of(&self.resource, key, kv, opened, |body| self.handover.take(&kv.key, body));
+        if let Stored::Unreadable(value) = &stored {
+            tracing::warn!(%value, "what is no object");
         }
-        decode(&self.resource, kv).filter(|object| self.is_key_of(&kv.key, object.key()))
+        stored
     }
 
-    /// Whether a key of the store stands for this namespace and name.
-    fn is_key_of(&self, stored: &[u8], key: &ObjectKey) -> bool {
-        let rest = stored.strip_prefix(&self.range.start[..]);
-        let rest = match (rest, self.resource.namespaced()) {
-            (Some(rest), false) => key.namespace.is_empty().then_some(rest),
-            (Some(rest), true) => {
-                rest.strip_prefix(key.namespace.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"))
-            }
-            (None, _) => None,
-        };
-        rest == Some(key.name.as_bytes())
-    }
-
-    /// Namespace and name that a key of the store stands for.
+    /// Namespace and name that a key of the store stands for; none, and a word in the log, where no object
+    /// can have it.
     fn key(&self, key: &[u8]) -> Option<ObjectKey> {
-        let rest = std::str::from_utf8(key.strip_prefix(&self.range.start[..])?).ok()?;
-        if !self.resource.namespaced() {
-            return Some(ObjectKey::new("", rest));
+        let found = || {
+            let rest = std::str::from_utf8(key.strip_prefix(&self.range.start[..])?).ok()?;
+            let (namespace, name) = match self.resource.namespaced() {
+                true => rest.split_once('/').filter(|(namespace, _)| !namespace.is_empty())?,
+                false => ("", rest),
+            };
+            (!name.is_empty() && !name.contains('/')).then(|| ObjectKey::new(namespace, name))
+        };
+        let found = found();
+        if found.is_none() {
+            tracing::warn!(key = %String::from_utf8_lossy(key), "a key that names no object");
         }
-        let (namespace, name) = rest.split_once('/')?;
-        Some(ObjectKey::new(namespace, name))
+        found
     }
 
     async fn feed(closing: Closing, clock: Clock) {
@@ -302,13 +300,13 @@ impl Row {
 
     /// Reads everything anew.
     async fn fill(&self) -> Result<(), Ended> {
-        let (objects, revision) = match self.read_all(PAGE).await {
+        let (objects, unreadable, revision) = match self.read_all(PAGE).await {
             // What is read page by page may be compacted meanwhile.
             Err(Error::Compacted { .. }) => self.read_all(0).await,
             read => read,
         }
         .map_err(Ended::Broken)?;
-        let objects = Objects::of(&self.resource, objects);
+        let objects = Objects::of(&self.resource, objects, unreadable);
         let cleared = {
             let mut state = self.write();
             if state.phase == Phase::Closed {
@@ -323,26 +321,31 @@ impl Row {
         Ok(())
     }
 
-    /// Every object, in order, and the revision that was read. What the shelf holds in the same state is
-    /// taken from there.
-    async fn read_all(&self, limit: usize) -> Result<(Vec<Object>, Revision)> {
+    /// Every object, in order, what cannot be read, and the revision that was read. What the shelf holds in
+    /// the same state is taken from there.
+    async fn read_all(&self, limit: usize) -> Result<(Vec<Object>, Unreadables, Revision)> {
         let known = self.read().shelf.objects().all().clone();
-        let (mut objects, mut revision) = (Vec::new(), None);
+        let (mut objects, mut unreadable, mut revision) = (Vec::new(), Vec::new(), None);
         let mut range = self.range.clone();
         loop {
-            let options = ListOptions { at: revision, limit, ..ListOptions::default() };
+            let options = ListOptions { at: revision, limit, ..ListOptions::default().sealed() };
             let page = self.store.list(range.clone(), options).await?;
             if revision.is_none() {
                 objects.reserve_exact(page.count);
             }
             revision.get_or_insert(page.revision);
             let last = page.items.last().map(|kv| kv.key.clone()).filter(|_| page.more);
-            objects.extend(page.items.iter().filter_map(|kv| {
-                let held = known.get(&self.key(&kv.key)?);
-                let held = held.filter(|held| held.revision() == kv.mod_revision).cloned();
-                held.or_else(|| self.decode(kv))
-            }));
-            let Some(last) = last else { return Ok((objects, revision.unwrap_or_default())) };
+            for kv in &page.items {
+                let Some(key) = self.key(&kv.key) else { continue };
+                let held = known.get(&key).filter(|held| held.revision() == kv.mod_revision).cloned();
+                match held.map_or_else(|| self.decode(&key, kv), Stored::Object) {
+                    Stored::Object(object) => objects.push(object),
+                    Stored::Unreadable(value) => unreadable.push(value),
+                }
+            }
+            let Some(last) = last else {
+                return Ok((objects, unreadable.into_iter().collect(), revision.unwrap_or_default()));
+            };
             range.start = behind(&last);
             tokio::task::yield_now().await;
         }
@@ -356,7 +359,7 @@ impl Row {
         };
         let next = self.read().shelf.revision().next();
         let mut batches =
-            self.store.watch(self.range.clone(), WatchOptions::from(next)).await.map_err(ended)?;
+            self.store.watch(self.range.clone(), WatchOptions::from(next).sealed()).await.map_err(ended)?;
         let mut bookmark = clock.instant() + self.options.bookmark_interval;
         let mut sweep = None;
         // The request for progress that is under way, and what it is for; what was asked for last, and
@@ -426,14 +429,12 @@ impl Row {
     fn apply(&self, batch: WatchBatch) -> bool {
         let mut changes = Vec::with_capacity(batch.events.len());
         for event in &*batch.events {
+            let Some(key) = self.key(&event.kv.key) else { continue };
             let after = match event.kind {
-                EventKind::Put => self.decode(&event.kv),
+                EventKind::Put => Some(self.decode(&key, &event.kv)),
                 EventKind::Delete => None,
             };
-            match after.as_ref().map(|after| after.key().clone()).or_else(|| self.key(&event.kv.key)) {
-                Some(key) => changes.push((key, after)),
-                None => tracing::warn!(key = ?event.kv.key, "a key that names no object"),
-            }
+            changes.push((key, after));
         }
         let woken = {
             let mut state = self.write();
@@ -475,7 +476,8 @@ impl Row {
     }
 
     /// Objects at a revision that the shelf no longer knows, from `start` on, page by page from the store:
-    /// at most `limit` that `filter` selects, and how many keys are left behind the last of them.
+    /// at most `limit` that `filter` selects, and how many keys are left behind the last of them. Fails where
+    /// it would have to answer what cannot be read.
     pub(super) async fn past(
         &self,
         filter: &Filter,
@@ -496,23 +498,31 @@ impl Row {
                 return Ok((Vec::new(), 0));
             }
         }
-        let mut objects = Vec::new();
+        let (mut objects, mut unreadable) = (Vec::new(), Vec::new());
         // A page of the store as large as what is asked for, then more at a time for what is rare.
         let mut page_size = limit.saturating_add(1).min(PAGE);
         loop {
-            let options = ListOptions::default().at(at).limit(page_size);
+            let options = ListOptions::default().at(at).limit(page_size).sealed();
             let page = self.store.list(range.clone(), options).await?;
+            let mut left = None;
             for (index, kv) in page.items.iter().enumerate() {
                 if objects.len() == limit {
-                    return Ok((objects, page.count - index));
+                    left = Some(page.count - index);
+                    break;
                 }
-                let object =
-                    decode(&self.resource, kv).filter(|object| self.is_key_of(&kv.key, object.key()));
-                objects.extend(object.filter(|object| filter.matches(object)));
+                let Some(key) = self.key(&kv.key) else { continue };
+                let opened = self.store.open(&kv.key, &kv.value);
+                match Stored::of(&self.resource, &key, kv, opened, |_| None) {
+                    Stored::Object(object) => objects.extend(Some(object).filter(|it| filter.matches(it))),
+                    Stored::Unreadable(value) if filter.covers(&value.object) => unreadable.push(value),
+                    Stored::Unreadable(_) => {}
+                }
             }
-            match page.items.last().filter(|_| page.more) {
+            let enough = left.is_some() || unreadable.len() > Unreadable::MOST;
+            match page.items.last().filter(|_| page.more && !enough) {
                 Some(last) => range.start = behind(&last.key),
-                None => return Ok((objects, 0)),
+                None if unreadable.is_empty() => return Ok((objects, left.unwrap_or(0))),
+                None => return Err(Error::unreadable(unreadable)),
             }
             page_size = (page_size * 2).min(PAGE);
         }
@@ -531,17 +541,6 @@ fn sweep_some(objects: Sorted, mut place: Place) -> Option<(Sorted, Place)> {
 /// The first key behind this one.
 fn behind(key: &[u8]) -> Bytes {
     [key, &[0]].concat().into()
-}
-
-/// The object that a key holds; nothing, and a word in the log, where it is none.
-pub(super) fn decode(resource: &Arc<Resource>, kv: &KeyValue) -> Option<Object> {
-    match Object::from_body(resource.clone(), kv.mod_revision, &kv.value) {
-        Ok(object) => Some(object),
-        Err(error) => {
-            tracing::warn!(key = ?kv.key, revision = %kv.mod_revision, %error, "a value that is no object");
-            None
-        }
-    }
 }
 
 pub(super) fn unavailable(operation: &'static str, why: &'static str) -> Error {

@@ -12,7 +12,9 @@ use std::task::Waker;
 use super::objects::{Objects, Selection};
 use super::posting::Postings;
 use super::query::{Filter, ObjectEvent};
+use super::unreadable::Stored;
 use crate::api::{Object, ObjectKey, Resource, Revision};
+use crate::store::{Error, Result};
 
 /// What an event costs beside the body that it keeps.
 const EVENT_BYTES: usize = 256;
@@ -37,11 +39,11 @@ pub(super) struct Shelf {
     last_watcher: u64,
 }
 
-/// What one revision did to one object.
+/// What one revision did to one key.
 pub(super) struct Record {
     pub(super) revision: Revision,
-    before: Option<Object>,
-    after: Option<Object>,
+    before: Option<Stored>,
+    after: Option<Stored>,
     /// The state before, at this revision: what those are told for whom the object is gone.
     gone: OnceLock<Object>,
 }
@@ -62,26 +64,60 @@ impl Cleared {
 }
 
 impl Record {
-    /// What this is to somebody who selects by `filter`.
-    pub(super) fn seen_by(&self, filter: &Filter) -> Option<ObjectEvent> {
-        let before = self.before.as_ref().filter(|object| filter.matches(object));
-        let after = self.after.as_ref().filter(|object| filter.matches(object));
-        match (before, after) {
-            (None, None) => None,
-            (None, Some(after)) => Some(ObjectEvent::Added(after.clone())),
-            (Some(_), Some(after)) => Some(ObjectEvent::Modified(after.clone())),
+    /// What this is to somebody who selects by `filter`; an error where nobody can tell.
+    ///
+    /// Source: `transform` and `prepareObjs` of kube-apiserver's `storage/etcd3/watcher.go` (1.36).
+    pub(super) fn seen_by(&self, filter: &Filter) -> Option<Result<ObjectEvent>> {
+        if !self.is_readable() {
+            return self.unreadable_to(filter);
+        }
+        let (before, after) = self.sides();
+        let selected = |object: &&Object| filter.matches(object);
+        Some(Ok(match (before.filter(selected), after.filter(selected)) {
+            (None, None) => return None,
+            (None, Some(after)) => ObjectEvent::Added(after.clone()),
+            (Some(_), Some(after)) => ObjectEvent::Modified(after.clone()),
             (Some(before), None) => {
-                Some(ObjectEvent::Deleted(self.gone.get_or_init(|| before.at(self.revision)).clone()))
+                ObjectEvent::Deleted(self.gone.get_or_init(|| before.at(self.revision)).clone())
             }
+        }))
+    }
+
+    /// The same, where one side cannot be read.
+    fn unreadable_to(&self, filter: &Filter) -> Option<Result<ObjectEvent>> {
+        if !filter.covers(self.subject()?.key()) {
+            return None;
+        }
+        match (&self.before, &self.after) {
+            (Some(Stored::Unreadable(value)), None) => {
+                Some(Err(Error::UnreadableDeleted { value: value.clone() }))
+            }
+            (Some(Stored::Unreadable(_)), Some(Stored::Object(after))) if filter.selects_by_key() => {
+                Some(Ok(ObjectEvent::Modified(after.clone())))
+            }
+            // Whether it was selected before, or is now, nobody knows.
+            (_, Some(Stored::Unreadable(value))) | (Some(Stored::Unreadable(value)), Some(_)) => {
+                Some(Err(Error::unreadable([value.clone()])))
+            }
+            (None | Some(Stored::Object(_)), None | Some(Stored::Object(_))) => None,
         }
     }
 
-    fn subject(&self) -> Option<&Object> {
+    fn is_readable(&self) -> bool {
+        [&self.before, &self.after].into_iter().flatten().all(|side| side.object().is_some())
+    }
+
+    fn subject(&self) -> Option<&Stored> {
         self.after.as_ref().or(self.before.as_ref())
     }
 
     fn bytes(&self) -> usize {
-        self.subject().map_or(0, |object| object.body().len()) + EVENT_BYTES
+        self.subject().and_then(Stored::object).map_or(0, |object| object.body().len()) + EVENT_BYTES
+    }
+
+    /// The object before and after.
+    fn sides(&self) -> (Option<&Object>, Option<&Object>) {
+        (self.before.as_ref().and_then(Stored::object), self.after.as_ref().and_then(Stored::object))
     }
 }
 
@@ -144,22 +180,27 @@ impl Shelf {
         }
     }
 
-    /// What one revision did; an object that is none is deleted. Answers whom to wake.
+    /// What one revision did; a key under which nothing stands is deleted. Answers whom to wake.
     pub(super) fn apply(
         &mut self,
         revision: Revision,
-        changes: Vec<(ObjectKey, Option<Object>)>,
+        changes: Vec<(ObjectKey, Option<Stored>)>,
     ) -> Vec<Waker> {
         let mut woken = Vec::new();
         for (key, after) in changes {
-            let before = self.get(&key).cloned();
+            let before = self.objects.stored(&key);
             if before.is_none() && after.is_none() {
                 continue;
             }
             self.objects.shelve(&self.row, before.as_ref(), after.as_ref());
             let number = self.first + self.events.len() as u64;
-            woken.extend(self.postings.post(number, before.as_ref(), after.as_ref()));
             let record = Record { revision, before, after, gone: OnceLock::new() };
+            woken.extend(if record.is_readable() {
+                let (before, after) = record.sides();
+                self.postings.post(number, before, after)
+            } else {
+                self.postings.post_unreadable(number, &key)
+            });
             self.bytes += record.bytes();
             self.events.push_back(record);
         }
@@ -181,8 +222,12 @@ impl Shelf {
 
     fn trim_one(&mut self) {
         if let Some(oldest) = self.events.pop_front() {
-            let (before, after) = (oldest.before.as_ref(), oldest.after.as_ref());
-            self.postings.trim(self.first, oldest.revision, before, after);
+            if oldest.is_readable() {
+                let (before, after) = oldest.sides();
+                self.postings.trim(self.first, oldest.revision, before, after);
+            } else if let Some(subject) = oldest.subject() {
+                self.postings.trim_unreadable(self.first, oldest.revision, subject.key());
+            }
             self.first += 1;
             self.bytes -= oldest.bytes();
             self.floor = self.floor.max(oldest.revision);

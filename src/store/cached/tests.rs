@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::api::selector::{FieldSelector, FieldTerm, LabelSelector, Operator, Requirement};
 use crate::api::{Scope, SelectableField};
-use crate::store::{Compare, MemoryOptions, MemoryStore, ObjectStoreExt, Op, Txn};
+use crate::store::{Compare, MemoryOptions, MemoryStore, ObjectStoreExt, Op};
 
 pub(super) fn pods() -> Arc<Resource> {
     let mut row = Resource::new("", "v1", "Pod", "pods", Scope::Namespaced);
@@ -416,23 +416,4 @@ async fn an_event_wakes_only_those_whose_index_value_it_touches() {
     let moved = world.update(pod("a", "x").on("n8")).await;
     world.cached.wait(&world.row, moved).await.unwrap();
     assert_eq!(count.0.load(Ordering::Relaxed), 3, "where it was, and where it is");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_value_that_is_no_object_is_passed_over() {
-    let world = world();
-    world.names(ListQuery::default()).await;
-    world.store.put("/registry/pods/a/broken", "{").await.unwrap();
-    world.store.put("/registry/pods/odd", "{}").await.unwrap();
-    world.store.put("/registry/pods/a/other", pod_body(1)).await.unwrap();
-    world.create(pod("a", "x")).await;
-    assert_eq!(world.names(ListQuery::default()).await, ["a/x"]);
-    let got = world.cached.get(&world.row, &ObjectKey::new("a", "broken")).await;
-    assert!(matches!(got, Err(Error::Unavailable { .. })));
-    // A sound value in its place is a new object.
-    let mut watch = world.watch(WatchQuery::default()).await;
-    let body = pod("a", "broken").object(&world.row).body().clone();
-    let txn = Txn::new().then(Op::put("/registry/pods/a/broken", body));
-    let revision = world.store.commit(txn).await.unwrap().revision;
-    assert_eq!(next(&mut watch).await, format!("A a/broken@{revision}"));
 }

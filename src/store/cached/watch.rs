@@ -12,6 +12,7 @@ use super::objects::Selection;
 use super::posting::{Posting, Term};
 use super::query::{Filter, ObjectEvent, WatchQuery};
 use super::row::{Phase, Row, RowState};
+use super::sorted::order;
 use crate::store::{Error, Result, Revision};
 
 /// Events looked at, at most, before the lock is released.
@@ -21,6 +22,9 @@ const TAKE: usize = 64;
 
 /// What happens to the objects that a watch selects, until an error ends it, or the end of its
 /// resource. [`Error::Compacted`]: an event that it should deliver next is no longer kept.
+/// [`Error::Unreadable`]: an object that it may select has come to be one that cannot be read, or is one
+/// of those with which it begins, or has ceased to be one, and whether it was selected nobody knows.
+/// [`Error::UnreadableDeleted`]: such a one was deleted.
 ///
 /// It holds a position and not a queue: being slow costs nobody but itself. Dropping it ends the
 /// watch.
@@ -29,6 +33,8 @@ pub struct ObjectWatch {
     id: u64,
     filter: Box<Filter>,
     posting: Arc<Posting>,
+    /// Whether the list is of a field.
+    by_field: bool,
     filling: u32,
     /// The number of the next event to look at.
     next: u64,
@@ -41,7 +47,7 @@ pub struct ObjectWatch {
     called: u32,
     /// The state that is still to be delivered.
     initial: Option<Box<Selection>>,
-    taken: VecDeque<ObjectEvent>,
+    taken: VecDeque<Result<ObjectEvent>>,
     ended: bool,
 }
 
@@ -83,6 +89,7 @@ impl ObjectWatch {
             id,
             filter: Box::new(filter),
             posting,
+            by_field: matches!(term, Term::Field(..)),
             filling,
             next,
             after,
@@ -99,11 +106,20 @@ impl ObjectWatch {
     fn look_at_state(&mut self, mut initial: Box<Selection>) {
         let mut objects = Vec::new();
         let more = initial.take(&mut objects, TAKE, usize::MAX);
-        self.taken.extend(objects.into_iter().map(ObjectEvent::Added));
-        if more {
-            self.initial = Some(initial);
-        } else {
-            self.taken.push_back(ObjectEvent::Bookmark { revision: initial.revision, initial_end: true });
+        let taken = objects.len();
+        let unreadable = initial.unreadable().cloned();
+        if let Some(unreadable) = &unreadable {
+            objects.retain(|object| order(object.key(), &unreadable.object).is_lt());
+        }
+        let reached = !more || objects.len() < taken;
+        self.taken.extend(objects.into_iter().map(|object| Ok(ObjectEvent::Added(object))));
+        match unreadable.filter(|_| reached) {
+            Some(unreadable) => self.taken.push_back(Err(Error::unreadable([unreadable]))),
+            None if more => self.initial = Some(initial),
+            None => {
+                let revision = initial.revision;
+                self.taken.push_back(Ok(ObjectEvent::Bookmark { revision, initial_end: true }));
+            }
         }
     }
 
@@ -112,16 +128,21 @@ impl ObjectWatch {
             return Look::Expired;
         }
         let posted = self.posting.lock();
-        if posted.has_lost(self.next, self.after) {
+        let any_field = Some(&state.shelf.postings.any_field).filter(|_| self.by_field);
+        let lists = [posted.events(), any_field];
+        if lists.iter().flatten().any(|events| events.has_lost(self.next, self.after)) {
             return Look::Expired;
         }
+        let [own, any_field] = lists.map(|events| events.map(|events| events.from(self.next)));
         let mut looked = 0;
-        for number in posted.from(self.next).take(SCAN) {
+        for number in merged(own.into_iter().flatten(), any_field.into_iter().flatten()).take(SCAN) {
             looked += 1;
             self.next = number + 1;
             let record = state.shelf.record(number).filter(|record| record.revision > self.after);
-            self.taken.extend(record.and_then(|record| record.seen_by(&self.filter)));
-            if self.taken.len() == TAKE {
+            let seen = record.and_then(|record| record.seen_by(&self.filter));
+            let ends = matches!(seen, Some(Err(_)));
+            self.taken.extend(seen);
+            if ends || self.taken.len() == TAKE {
                 break;
             }
         }
@@ -134,7 +155,7 @@ impl ObjectWatch {
         if self.bookmarks && self.called < state.bookmarks && state.shelf.revision() > self.told {
             self.called = state.bookmarks;
             let revision = state.shelf.revision();
-            self.taken.push_back(ObjectEvent::Bookmark { revision, initial_end: false });
+            self.taken.push_back(Ok(ObjectEvent::Bookmark { revision, initial_end: false }));
             return Look::Events;
         }
         if state.phase == Phase::Closed { Look::Closed } else { Look::Nothing }
@@ -186,14 +207,24 @@ impl Stream for ObjectWatch {
             }
         }
         let event = this.taken.pop_front();
-        if let Some(event) = &event {
+        match &event {
             // The state is delivered by key, so only its end says how far it is.
-            if this.taken.is_empty() {
-                this.told = this.told.max(event.revision());
-            }
+            Some(Ok(event)) if this.taken.is_empty() => this.told = this.told.max(event.revision()),
+            Some(Err(_)) => this.ended = true,
+            _ => {}
         }
-        Poll::Ready(event.map(Ok))
+        Poll::Ready(event)
     }
+}
+
+/// Both, in order. What is in one is not in the other.
+fn merged(one: impl Iterator<Item = u64>, other: impl Iterator<Item = u64>) -> impl Iterator<Item = u64> {
+    let (mut one, mut other) = (one.peekable(), other.peekable());
+    std::iter::from_fn(move || match (one.peek(), other.peek()) {
+        (Some(first), Some(second)) if second < first => other.next(),
+        (None, _) => other.next(),
+        _ => one.next(),
+    })
 }
 
 impl Drop for ObjectWatch {

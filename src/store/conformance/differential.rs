@@ -209,7 +209,7 @@ impl Game<'_> {
     async fn watch(&mut self, number: usize, range: &KeyRange, ago: Option<i64>, previous: bool) {
         let from = ago.map(|ago| self.ago(ago));
         let next = from.unwrap_or(self.model.revision().next());
-        let options = WatchOptions { from, previous };
+        let options = WatchOptions { from, previous, ..WatchOptions::default() };
         let mut streams = Vec::new();
         for player in self.players {
             let place = format!("step {number}, {}: watch {range:?} from {next}", player.name);

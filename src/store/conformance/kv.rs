@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Store, at, commit, delete, held, is_there, list, newest, put, state, words};
-use crate::store::{Compare, Error, KeyRange, ListOptions, Op, Revision, Txn};
+use crate::store::{Compare, Error, KeyRange, ListOptions, Op, OpResult, Page, Revision, Txn};
 
 pub(super) async fn an_empty_store_is_at_revision_one(store: Store) {
     assert_eq!(store.revision().await.unwrap(), Revision(1));
@@ -288,4 +288,30 @@ pub(super) async fn compaction_keeps_what_is_live(store: Store) {
     let again = put(&store, "/gone", "2").await;
     let kv = held(&store, "/gone").await;
     assert_eq!((kv.create_revision, kv.version), (again, 1));
+}
+
+pub(super) async fn what_is_read_sealed_opens(store: Store) {
+    let opened = |mut page: Page| {
+        for kv in &mut page.items {
+            kv.value = store.open(&kv.key, &kv.value).expect("what was put opens");
+        }
+        page
+    };
+    put(&store, "/a", "1").await;
+    put(&store, "/b", "").await;
+    let past = at(newest(&store).await);
+    put(&store, "/a", "2").await;
+    for options in [ListOptions::default(), ListOptions::default().limit(1), past] {
+        let page = list(&store, KeyRange::all(), options).await;
+        let sealed = list(&store, KeyRange::all(), options.sealed()).await;
+        assert_eq!(opened(sealed), page);
+        let read = Txn::new().then(Op::Range(KeyRange::all(), options.sealed()));
+        let Some(OpResult::Range(sealed)) = commit(&store, read).await.results.pop() else {
+            panic!("a page")
+        };
+        assert_eq!(words(&opened(sealed)), words(&page));
+    }
+    let keys = ListOptions::default().keys_only();
+    let page = list(&store, KeyRange::all(), keys.sealed()).await;
+    assert_eq!(page, list(&store, KeyRange::all(), keys).await);
 }

@@ -131,6 +131,7 @@ kv [] {
     revision_none_means_the_newest: "To read at revision 0 is to read the newest.",
     a_read_of_one_key_is_a_list_of_one: "Reading one key answers what a list of it holds, and nothing of an absent one.",
     compaction_keeps_what_is_live: "What is live at the floor stays, however long ago it was written.",
+    what_is_read_sealed_opens: "A value that is read sealed, and opened, is what is read otherwise.",
     compaction_is_refused_below_the_floor: "Compaction at or below the floor, or above the newest revision, is refused.",
 }
 txn [] {
@@ -227,6 +228,7 @@ watch [] {
     a_watch_sees_only_its_range: "A watch sees what happens to the keys of its range only.",
     a_watch_sees_what_was: "A watch from a revision begins with it.",
     a_revision_is_one_batch: "All events of one revision come together, in the order of its operations.",
+    what_is_watched_sealed_opens: "A value that is watched sealed, and opened, is what is watched otherwise.",
     a_deletion_names_its_key: "A deletion tells its key and revision, and holds no value.",
     events_are_what_was_stored: "An event holds what a read at its revision finds.",
     previous_values_come_where_asked_for: "What a key held before comes where asked for, and only there.",

@@ -268,3 +268,28 @@ pub(super) async fn a_dropped_watch_is_gone(store: Store) {
     let newest = put(&store, "/a", "x").await;
     assert_eq!(store.revision().await.unwrap(), newest);
 }
+
+pub(super) async fn what_is_watched_sealed_opens(store: Store) {
+    let start = put(&store, "/a", "1").await;
+    let mut sealed = vec![watch(&store, KeyRange::all(), from_now().sealed()).await];
+    let mut plain = watch(&store, KeyRange::all(), WatchOptions::from(start)).await;
+    commit(&store, Txn::new().then(Op::put("/a", "2")).then(Op::put("/b", ""))).await;
+    let last = delete(&store, "/b").await;
+    let seen = WatchOptions::from(start).sealed();
+    sealed.push(watch(&store, KeyRange::all(), seen).await);
+    let mut expected = Vec::new();
+    while expected.last().is_none_or(|(revision, _)| *revision < last) {
+        expected.push(bare(&next(&mut plain).await));
+    }
+    for (watch, skipped) in sealed.iter_mut().zip([1, 0]) {
+        for expected in &expected[skipped..] {
+            let (revision, mut events) = bare(&next(watch).await);
+            for (kind, kv) in &mut events {
+                if *kind == EventKind::Put {
+                    kv.value = store.open(&kv.key, &kv.value).expect("what was put opens");
+                }
+            }
+            assert_eq!((revision, events), *expected);
+        }
+    }
+}

@@ -40,7 +40,8 @@ const PAGE: usize = 256;
 ///
 /// That of [`ObjectStore`], and whatever the store below can do besides. A value that does not open is
 /// never served: what reads it fails with [`Error::Corrupt`], which names its key, and a watch that
-/// should deliver it ends so. Snapshots hold the values sealed. A quota counts them sealed: 83
+/// should deliver it ends so; who asks for values sealed hears it of that value alone, from
+/// [`ObjectStore::open`]. Snapshots hold the values sealed. A quota counts them sealed: 83
 /// bytes and the name of their key longer.
 ///
 /// # Cancel safety
@@ -111,14 +112,14 @@ impl Encrypted {
         }
     }
 
-    fn open(&self, mut kv: KeyValue) -> Result<KeyValue> {
+    fn open_kv(&self, mut kv: KeyValue) -> Result<KeyValue> {
         kv.value = self.sealer.open(&kv.key, &kv.value)?;
         Ok(kv)
     }
 
     fn open_page(&self, mut page: Page, options: ListOptions) -> Result<Page> {
-        if !options.keys_only {
-            page.items = page.items.into_iter().map(|kv| self.open(kv)).collect::<Result<_>>()?;
+        if !options.keys_only && !options.sealed {
+            page.items = page.items.into_iter().map(|kv| self.open_kv(kv)).collect::<Result<_>>()?;
         }
         Ok(page)
     }
@@ -126,10 +127,11 @@ impl Encrypted {
     fn open_batch(&self, batch: WatchBatch, previous: bool) -> Result<WatchBatch> {
         let open = |event: &Event| {
             let kv = match event.kind {
-                super::EventKind::Put => self.open(event.kv.clone())?,
+                super::EventKind::Put => self.open_kv(event.kv.clone())?,
                 super::EventKind::Delete => event.kv.clone(),
             };
-            let previous = event.previous.clone().filter(|_| previous).map(|kv| self.open(kv)).transpose()?;
+            let previous =
+                event.previous.clone().filter(|_| previous).map(|kv| self.open_kv(kv)).transpose()?;
             Ok(Event { kind: event.kind, kv, previous })
         };
         let events = batch.events.iter().map(open).collect::<Result<_>>()?;
@@ -144,9 +146,11 @@ impl Encrypted {
                     OpResult::Range(self.open_page(page, *options)?)
                 }
                 (Op::Txn(txn), OpResult::Txn(inner)) => OpResult::Txn(self.open_results(txn, inner)?),
-                (_, OpResult::Put(previous)) => OpResult::Put(previous.map(|kv| self.open(kv)).transpose()?),
+                (_, OpResult::Put(previous)) => {
+                    OpResult::Put(previous.map(|kv| self.open_kv(kv)).transpose()?)
+                }
                 (_, OpResult::Deleted { count, previous }) => {
-                    let previous = previous.into_iter().map(|kv| self.open(kv)).collect::<Result<_>>()?;
+                    let previous = previous.into_iter().map(|kv| self.open_kv(kv)).collect::<Result<_>>()?;
                     OpResult::Deleted { count, previous }
                 }
                 (_, other) => other,
@@ -227,7 +231,7 @@ impl ObjectStore for Encrypted {
     }
 
     async fn get(&self, key: &[u8]) -> Result<Option<KeyValue>> {
-        self.inner.get(key).await?.map(|kv| self.open(kv)).transpose()
+        self.inner.get(key).await?.map(|kv| self.open_kv(kv)).transpose()
     }
 
     async fn list(&self, range: KeyRange, options: ListOptions) -> Result<Page> {
@@ -265,8 +269,12 @@ impl ObjectStore for Encrypted {
     }
 
     async fn watch(&self, range: KeyRange, options: WatchOptions) -> Result<WatchStream> {
-        let previous = options.previous;
-        let state = Some((self.inner.watch(range, options).await?, self.clone()));
+        let (previous, sealed) = (options.previous, options.sealed);
+        let watch = self.inner.watch(range, options).await?;
+        if sealed {
+            return Ok(watch);
+        }
+        let state = Some((watch, self.clone()));
         // What does not open ends the watch.
         Ok(Box::pin(stream::unfold(state, move |state| async move {
             let (mut watch, store) = state?;
@@ -278,6 +286,10 @@ impl ObjectStore for Encrypted {
 
     async fn request_progress(&self, range: KeyRange) -> Result<()> {
         self.inner.request_progress(range).await
+    }
+
+    fn open(&self, key: &[u8], sealed: &Bytes) -> Result<Bytes> {
+        self.sealer.open(key, &self.inner.open(key, sealed)?)
     }
 
     async fn compact(&self, revision: Revision) -> Result<()> {

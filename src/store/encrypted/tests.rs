@@ -74,6 +74,54 @@ async fn a_damaged_or_moved_value_is_named_and_never_served() {
 }
 
 #[tokio::test]
+async fn who_reads_sealed_hears_of_each_value_that_does_not_open_and_of_all_others() {
+    let below = MemoryStore::new();
+    let (one, two) = (EncryptionKeys::new(key("one", 1)), EncryptionKeys::new(key("two", 2)));
+    let store = over(&below, one);
+    // Whoever stands between hands it on.
+    let store = crate::store::Faulty::new(
+        Arc::new(Box::new(store)),
+        &crate::env::Env::simulated(1),
+        "test",
+        crate::store::Faults::default(),
+    );
+    let mut seen = store.watch(KeyRange::all(), WatchOptions::default().sealed()).await.unwrap();
+    store.put("/a", "value").await.unwrap();
+    over(&below, two).put("/b", "of another key").await.unwrap();
+    below.put("/c", "not sealed").await.unwrap();
+    store.put("/d", "value").await.unwrap();
+    let page = store.list(KeyRange::all(), ListOptions::default().sealed()).await.unwrap();
+    let mut watched = Vec::new();
+    while watched.len() < 4 {
+        watched.extend(seen.next().await.unwrap().unwrap().events.iter().map(|event| event.kv.clone()));
+    }
+    assert_eq!(page.items, watched);
+    for kv in page.items {
+        let opened = store.open(&kv.key, &kv.value);
+        match &kv.key[..] {
+            b"/b" => named(opened, "/b", "sealed with \"two\", which is not here"),
+            b"/c" => named(opened, "/c", "not sealed"),
+            _ => assert_eq!(opened.unwrap(), "value"),
+        }
+        // Moved, it does not open.
+        named(store.open(b"/elsewhere", &kv.value), "/elsewhere", "");
+    }
+    // Whoever does not ask for it hears nothing but that.
+    named(store.list(KeyRange::all(), ListOptions::default()).await, "/b", "");
+    let mut seen = store.watch(KeyRange::all(), WatchOptions::from(Revision(2))).await.unwrap();
+    assert_eq!(seen.next().await.unwrap().unwrap().events[0].kv.value, "value");
+    named(seen.next().await.unwrap(), "/b", "");
+    // Sealed twice, it is opened twice.
+    let below = MemoryStore::new();
+    let inner = over(&below, EncryptionKeys::new(key("one", 1)));
+    let outer = Encrypted::new(Arc::new(inner), EncryptionKeys::new(key("two", 2)));
+    outer.put("/a", "value").await.unwrap();
+    let page = outer.list(KeyRange::all(), ListOptions::default().sealed()).await.unwrap();
+    assert_eq!(page.items[0].value, raw(&below, "/a").await);
+    assert_eq!(outer.open(b"/a", &page.items[0].value).unwrap(), "value");
+}
+
+#[tokio::test]
 async fn keys_rotate() {
     let below = MemoryStore::new();
     let old = over(&below, EncryptionKeys::new(key("old", 1)));

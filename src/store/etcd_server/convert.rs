@@ -87,6 +87,7 @@ pub(super) fn range_request(request: RangeRequest) -> Result<(KeyRange, ListOpti
         limit: if shape.plain { shape.limit } else { 0 },
         count_only: request.count_only,
         keys_only: request.keys_only && !sorts_values,
+        ..ListOptions::default()
     };
     Ok((range(request.key, request.range_end), options, shape))
 }

@@ -77,6 +77,10 @@ pub(super) fn status(error: &Error) -> Status {
             tracing::error!(%what, "the store is corrupt");
             CORRUPT
         }
+        Error::Unreadable { .. } | Error::UnreadableDeleted { .. } => {
+            tracing::error!(%error, "the store is corrupt");
+            CORRUPT
+        }
         Error::Stopped { why } => {
             tracing::error!(%why, "the store has stopped");
             STOPPED

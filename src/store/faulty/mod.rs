@@ -229,6 +229,10 @@ impl ObjectStore for Faulty {
         self.chance.call("asking for progress", self.inner.request_progress(range)).await
     }
 
+    fn open(&self, key: &[u8], sealed: &Bytes) -> Result<Bytes> {
+        self.inner.open(key, sealed)
+    }
+
     async fn compact(&self, revision: Revision) -> Result<()> {
         self.chance.call("compacting", self.inner.compact(revision)).await
     }

@@ -481,7 +481,8 @@ fn run(steps: Vec<Step>, hold: bool) {
             }
             Step::Watch(range, ago, previous) => {
                 let from = (model.published as i64 - ago).max(1) as u64;
-                let options = WatchOptions { from: Some(Revision(from)), previous };
+                let options =
+                    WatchOptions { from: Some(Revision(from)), previous, ..WatchOptions::default() };
                 match store.watch(range.clone(), options).now_or_never().unwrap() {
                     Ok(stream) => {
                         assert!(from >= model.floor);

@@ -98,6 +98,7 @@ impl Operation<'_> {
             "delete" => &[
                 ("dryRun", "string"),
                 ("gracePeriodSeconds", "integer"),
+                ("ignoreStoreReadErrorWithClusterBreakingPotential", "boolean"),
                 ("orphanDependents", "boolean"),
                 ("propagationPolicy", "string"),
             ],
@@ -106,6 +107,7 @@ impl Operation<'_> {
                 ("dryRun", "string"),
                 ("fieldSelector", "string"),
                 ("gracePeriodSeconds", "integer"),
+                ("ignoreStoreReadErrorWithClusterBreakingPotential", "boolean"),
                 ("labelSelector", "string"),
                 ("limit", "integer"),
                 ("orphanDependents", "boolean"),

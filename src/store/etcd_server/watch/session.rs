@@ -126,7 +126,7 @@ impl Session {
         }
         let range = convert::range(start, end);
         let from = u64::try_from(request.start_revision).ok().filter(|from| *from > 0).map(Revision);
-        let options = WatchOptions { from, previous: request.prev_kv };
+        let options = WatchOptions { from, previous: request.prev_kv, ..WatchOptions::default() };
         let shared = self.shared.clone();
         self.doing = Some(Box::pin(async move {
             let result = async {
