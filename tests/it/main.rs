@@ -55,6 +55,12 @@ mod store_etcd;
 #[cfg(feature = "etcd")]
 mod store_etcd_cluster;
 #[cfg(feature = "etcd-server")]
+mod store_etcdctl;
+#[cfg(feature = "etcd-server")]
 mod store_facade;
+#[cfg(feature = "etcd-server")]
+mod store_facade_kit;
+#[cfg(feature = "etcd-server")]
+mod store_facade_watch;
 mod store_history;
 mod support;
