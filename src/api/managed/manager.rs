@@ -100,6 +100,9 @@ impl<'a> FieldManager<'a> {
     ///
     /// `live` is what is stored, or an object with nothing but its kind if there is none.
     ///
+    /// What `who` applied before and leaves out now goes, unless somebody else owns it. An item of a list
+    /// or an entry of a map that goes takes with it what others put into it, as in Kubernetes.
+    ///
     /// # Errors
     ///
     /// When the configuration is of another kind or version, names managed fields, does not fit its type,
