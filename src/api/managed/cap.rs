@@ -33,10 +33,10 @@ impl ManagedFields {
                 firsts.insert(version, manager);
                 continue;
             };
-            if !self.entries.contains_key(&bucket) {
-                if let Some(owned) = self.entries.remove(first) {
-                    self.entries.insert(bucket.clone(), owned);
-                }
+            if !self.entries.contains_key(&bucket)
+                && let Some(owned) = self.entries.remove(first)
+            {
+                self.entries.insert(bucket.clone(), owned);
             }
             if manager == bucket {
                 continue;

@@ -8,8 +8,9 @@ use super::element::{Path, PathElement};
 use super::filter::Filter;
 use super::invalid::{Invalid, Problem};
 use super::item;
+use super::schema::Schema;
 use super::set::FieldSet;
-use super::types::{Form, List, Map, Schema, Type};
+use super::types::{Form, List, Map, Type};
 use super::{validate, value};
 
 /// What differs between two trees. No path is in more than one of the sets.

@@ -7,8 +7,9 @@ use serde_json::Value;
 use super::element::PathElement;
 use super::invalid::{Invalid, Problem};
 use super::item;
+use super::schema::Schema;
 use super::set::{FieldSet, Node};
-use super::types::{Form, List, Map, Schema, Type};
+use super::types::{Form, List, Map, Type};
 
 impl Schema {
     /// The set of all fields and items of a tree.

@@ -1,8 +1,9 @@
 //! Sets of fields that were written when the type was another one.
 
 use super::element::PathElement;
+use super::schema::Schema;
 use super::set::{FieldSet, Node};
-use super::types::{Form, Schema, Type};
+use super::types::{Form, Type};
 
 impl Schema {
     /// The set as it is owned under this type, if it was written when a list or map that is a whole now

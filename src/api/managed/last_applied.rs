@@ -7,8 +7,8 @@
 
 use serde_json::Value;
 
+use super::schema::Schema;
 use super::set::FieldSet;
-use super::types::Schema;
 use super::validate::Duplicates;
 
 /// The manager of `kubectl apply --server-side`, unless it is told another.

@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::element::PathElement;
 use super::invalid::{Invalid, Problem};
 use super::item;
-use super::types::{Form, List, Map, Schema, Type};
+use super::schema::Schema;
+use super::types::{Form, List, Map, Type};
 use super::validate;
 
 impl Schema {

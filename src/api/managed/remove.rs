@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::element::PathElement;
 use super::item;
+use super::schema::Schema;
 use super::set::FieldSet;
-use super::types::{Form, List, Map, Schema, Type};
+use super::types::{Form, List, Map, Type};
 
 static NOTHING: FieldSet = FieldSet::EMPTY;
 

@@ -1,66 +1,13 @@
 //! Types as apply sees them: what is merged by entry, what as a whole.
 //!
-//! Built-in kinds are read from the schema table; custom resources from the OpenAPI of their definition,
-//! interpreted as it stands, or deduced from the values where there is none: maps by entry, lists as a
-//! whole. How a schema becomes a type follows kube-openapi 1.36 (`pkg/schemaconv`).
-
-use std::sync::Arc;
+//! How a schema becomes a type follows kube-openapi 1.36 (`pkg/schemaconv`).
 
 use serde_json::Value;
 
-use crate::api::Resource;
+use super::open_api::Open;
 use crate::api::schema::table::{self, Body, Entry, Shape, Topology};
 
-static PLAIN: Topology = Topology::Plain;
-
-/// What is known of a kind's fields.
-#[derive(Clone, Debug)]
-pub struct Schema(Source);
-
-#[derive(Clone, Debug)]
-enum Source {
-    Table(&'static Entry),
-    Custom(Option<Arc<Value>>),
-}
-
-impl Schema {
-    /// The schema of a resource: its type in the schema table, or else [`deduced`](Self::deduced).
-    #[must_use]
-    pub fn of(resource: &Resource) -> Self {
-        resource.schema.as_deref().and_then(Self::named).unwrap_or_else(Self::deduced)
-    }
-
-    /// The schema table's type of this name, such as `io.k8s.api.core.v1.Pod`.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        table::find(name).map(|entry| Self(Source::Table(entry)))
-    }
-
-    /// A custom resource with the `openAPIV3Schema` of its definition.
-    ///
-    /// Its `metadata` are known whatever the schema says of them.
-    #[must_use]
-    pub fn open_api(schema: Value) -> Self {
-        Self(Source::Custom(Some(Arc::new(schema))))
-    }
-
-    /// A custom resource of which nothing but its `metadata` is known.
-    #[must_use]
-    pub fn deduced() -> Self {
-        Self(Source::Custom(None))
-    }
-
-    pub(super) fn root(&self) -> Type<'_> {
-        match &self.0 {
-            Source::Table(entry) => Type::Record(entry, &PLAIN),
-            Source::Custom(schema) => Type::Open(Open {
-                schema: schema.as_deref().unwrap_or(&Value::Null),
-                preserve: schema.is_none(),
-                object: true,
-            }),
-        }
-    }
-}
+pub(super) static PLAIN: Topology = Topology::Plain;
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug)]
@@ -79,16 +26,6 @@ pub(super) enum Type<'a> {
     Whole,
     /// No value fits: the field is not declared.
     Nothing,
-}
-
-/// A schema of a custom resource.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Open<'a> {
-    schema: &'a Value,
-    /// Whether a schema above keeps fields that it does not declare.
-    preserve: bool,
-    /// Whether this is a whole object, with a kind and metadata.
-    object: bool,
 }
 
 /// What scalars fit.
@@ -125,11 +62,12 @@ impl List<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Map<'a> {
     pub(super) atomic: bool,
-    of: Fields<'a>,
+    pub(super) of: Fields<'a>,
 }
 
+/// Where the types of a map's values are from.
 #[derive(Clone, Copy, Debug)]
-enum Fields<'a> {
+pub(super) enum Fields<'a> {
     Record(&'static Entry),
     Open(Open<'a>),
     /// No field has a name; all have this type.
@@ -154,10 +92,10 @@ pub(super) enum Form<'a> {
 
 /// All that a type can be.
 #[derive(Debug, Default)]
-struct Atom<'a> {
-    map: Option<Map<'a>>,
-    scalar: Option<Scalar>,
-    list: Option<List<'a>>,
+pub(super) struct Atom<'a> {
+    pub(super) map: Option<Map<'a>>,
+    pub(super) scalar: Option<Scalar>,
+    pub(super) list: Option<List<'a>>,
 }
 
 impl<'a> Type<'a> {
@@ -256,87 +194,6 @@ fn table_atom(shape: &'static Shape, topology: &'static Topology) -> Atom<'stati
     }
 }
 
-impl<'a> Open<'a> {
-    fn extension(self, name: &str) -> Option<&'a str> {
-        self.schema.get(name).and_then(Value::as_str)
-    }
-
-    fn keeps_unknown(self) -> bool {
-        self.preserve || self.schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true))
-    }
-
-    fn child(self, schema: &'a Value) -> Type<'a> {
-        let object = schema.get("x-kubernetes-embedded-resource") == Some(&Value::Bool(true));
-        Type::Open(Open { schema, preserve: self.keeps_unknown(), object })
-    }
-
-    fn atom(self) -> Atom<'a> {
-        let format = self.extension("format").unwrap_or_default();
-        let scalar = match self.extension("type") {
-            _ if self.object => None,
-            Some("object") => None,
-            Some("array") => return Atom { list: Some(self.list()), ..Atom::default() },
-            Some("integer" | "number") => Some(Scalar::Numeric),
-            Some("boolean") => Some(Scalar::Boolean),
-            Some("string") if matches!(format, "" | "byte") => Some(Scalar::String),
-            Some(_) => Some(Scalar::Untyped),
-            None => {
-                return Atom {
-                    map: Some(self.map()),
-                    scalar: Some(Scalar::Untyped),
-                    list: Some(self.list()),
-                };
-            }
-        };
-        match scalar {
-            Some(_) => Atom { scalar, ..Atom::default() },
-            None => Atom { map: Some(self.map()), ..Atom::default() },
-        }
-    }
-
-    fn list(self) -> List<'a> {
-        let merge = match self.extension("x-kubernetes-list-type") {
-            Some("set") => Merge::Set,
-            Some("map") => {
-                let keys = self.schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
-                Merge::Keys(keys.into_iter().flatten().filter_map(Value::as_str).collect())
-            }
-            _ => Merge::Atomic,
-        };
-        List { item: self.schema.get("items").map_or(Type::Whole, |items| self.child(items)), merge }
-    }
-
-    fn map(self) -> Map<'a> {
-        Map { atomic: self.extension("x-kubernetes-map-type") == Some("atomic"), of: Fields::Open(self) }
-    }
-
-    fn field(self, name: &str) -> Option<Field<'a>> {
-        if self.object {
-            let ty = match name {
-                "apiVersion" | "kind" => Some(Type::Scalar(Scalar::String)),
-                "metadata" => table::find("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
-                    .map(|entry| Type::Record(entry, &PLAIN)),
-                _ => None,
-            };
-            if let Some(ty) = ty {
-                return Some(Field { ty, default: None });
-            }
-        }
-        let schema = self.schema.get("properties")?.get(name)?;
-        Some(Field { ty: self.child(schema), default: schema.get("default") })
-    }
-
-    fn element(self) -> Type<'a> {
-        let properties = self.schema.get("properties").and_then(Value::as_object);
-        match self.schema.get("additionalProperties") {
-            None if self.keeps_unknown() || properties.is_none_or(serde_json::Map::is_empty) => Type::Deduced,
-            None | Some(Value::Bool(false)) => Type::Nothing,
-            Some(Value::Bool(true)) => Type::Deduced,
-            Some(schema) => self.child(schema),
-        }
-    }
-}
-
 impl<'a> Map<'a> {
     /// The field of this name, where the type names it.
     pub(super) fn field(self, name: &str) -> Option<Field<'a>> {
@@ -365,10 +222,7 @@ impl<'a> Map<'a> {
     pub(super) fn is_deduced(self) -> bool {
         match self.of {
             Fields::Each(ty) => matches!(ty, Type::Deduced),
-            Fields::Open(open) => {
-                let named = open.schema.get("properties").is_some() || open.object;
-                !named && matches!(open.element(), Type::Deduced)
-            }
+            Fields::Open(open) => !open.names_fields() && matches!(open.element(), Type::Deduced),
             Fields::Record(_) => false,
         }
     }

@@ -14,8 +14,8 @@ use super::conflict::Conflicts;
 use super::entries::{Manager, Owned};
 use super::error::Error;
 use super::filter::Filter;
+use super::schema::Schema;
 use super::set::FieldSet;
-use super::types::Schema;
 use super::value;
 use super::versions::Versions;
 

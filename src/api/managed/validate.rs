@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::element::PathElement;
 use super::invalid::{Invalid, Problem};
 use super::item;
-use super::types::{Form, List, Map, Scalar, Schema, Type};
+use super::schema::Schema;
+use super::types::{Form, List, Map, Scalar, Type};
 use super::value;
 
 /// Whether items that cannot be told apart are allowed.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::types::Schema;
+use super::schema::Schema;
 
 /// What is known of the versions of a kind.
 ///

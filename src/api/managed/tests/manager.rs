@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 
 use crate::api::managed::*;
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn config_maps() -> OneVersion {
+pub(super) fn config_maps() -> OneVersion {
     OneVersion::new("v1", Schema::named("io.k8s.api.core.v1.ConfigMap").unwrap())
 }
 
-fn config_map(data: Value) -> Value {
+pub(super) fn config_map(data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "d"}, "data": data})
 }
 
@@ -22,7 +22,7 @@ fn nothing() -> Value {
 }
 
 /// Name, operation, subresource, second and fields of each entry.
-fn told(managed: &ManagedFields) -> Vec<String> {
+pub(super) fn told(managed: &ManagedFields) -> Vec<String> {
     let entry = |(manager, owned): (&Manager, &Owned)| {
         let second = owned.time.map_or_else(|| "never".to_owned(), |time| time.as_second().to_string());
         let subresource =
@@ -162,99 +162,6 @@ fn requests_own_only_what_their_path_writes() {
 }
 
 #[test]
-fn the_oldest_updates_are_kept_together() {
-    let versions = config_maps();
-    let manager = FieldManager::new(&versions, "v1", "ConfigMap").most_updates(3);
-    let data = |keys: &[&str]| config_map(keys.iter().map(|key| ((*key).to_owned(), json!("1"))).collect());
-    let keys = ["a", "b", "c", "d", "e"];
-    let (mut live, mut managed) = (Value::Null, ManagedFields::new());
-    for (at_most, second) in (1..=keys.len()).zip(1..) {
-        let new = data(&keys[..at_most]);
-        managed = manager.update(&live, &new, &managed, &format!("m{second}"), at(second)).unwrap();
-        live = new;
-        assert_eq!(manager.update(&live, &live, &managed, "none", at(100)).unwrap(), managed);
-    }
-    assert_eq!(
-        told(&managed),
-        [
-            r#"Update ancient-changes 3 {"f:data":{".":{},"f:a":{},"f:b":{},"f:c":{}}}"#,
-            r#"Update m4 4 {"f:data":{"f:d":{}}}"#,
-            r#"Update m5 5 {"f:data":{"f:e":{}}}"#,
-        ]
-    );
-}
-
-#[test]
-fn old_updates_are_kept_together_by_version() {
-    type Entry = (&'static str, &'static str, i64, &'static str);
-    type Case = (&'static [Entry], &'static [Entry]);
-    let entry = |(name, version, second, keys): Entry| {
-        let fields = keys.chars().map(|key| [PathElement::field(key.to_string())]).collect();
-        (
-            Manager::new(name, Operation::Update, version, ""),
-            Owned { api_version: version.to_owned(), fields, time: Some(at(second)) },
-        )
-    };
-    let list = |entries: &[Entry]| {
-        let mut out = ManagedFields::new();
-        entries.iter().copied().map(entry).for_each(|(manager, owned)| out.insert(manager, owned));
-        out
-    };
-    let cases: [Case; 5] = [
-        (
-            &[("m1", "v1", 1, "a"), ("m2", "v1", 2, "b"), ("m3", "v1", 3, "c"), ("m4", "v1", 4, "d")],
-            &[("ancient-changes", "v1", 2, "ab"), ("m3", "v1", 3, "c"), ("m4", "v1", 4, "d")],
-        ),
-        (
-            &[
-                ("ancient-changes", "v1", 2, "ab"),
-                ("m3", "v1", 3, "c"),
-                ("m4", "v1", 4, "d"),
-                ("m5", "v1", 5, "e"),
-            ],
-            &[("ancient-changes", "v1", 3, "abc"), ("m4", "v1", 4, "d"), ("m5", "v1", 5, "e")],
-        ),
-        (
-            &[
-                ("m1", "v1", 1, "a"),
-                ("m2", "v2", 2, "b"),
-                ("m3", "v1", 3, "c"),
-                ("m4", "v1", 4, "d"),
-                ("m5", "v1", 5, "e"),
-            ],
-            &[("m2", "v2", 2, "b"), ("ancient-changes", "v1", 4, "acd"), ("m5", "v1", 5, "e")],
-        ),
-        (
-            &[
-                ("m2", "v2", 2, "b"),
-                ("ancient-changes", "v1", 4, "acd"),
-                ("m5", "v1", 5, "e"),
-                ("m6", "v3", 6, "f"),
-                ("m7", "v2", 7, "g"),
-            ],
-            &[("ancient-changes", "v1", 5, "acde"), ("m6", "v3", 6, "f"), ("ancient-changes", "v2", 7, "bg")],
-        ),
-        (
-            &[
-                ("ancient-changes", "v1", 5, "a"),
-                ("ancient-changes", "v2", 7, "b"),
-                ("m6", "v3", 6, "f"),
-                ("m8", "v4", 8, "h"),
-            ],
-            &[
-                ("ancient-changes", "v1", 5, "a"),
-                ("ancient-changes", "v2", 7, "b"),
-                ("m6", "v3", 6, "f"),
-                ("m8", "v4", 8, "h"),
-            ],
-        ),
-    ];
-    for (before, after) in cases {
-        assert_eq!(list(before).capped(3), list(after), "{before:?}");
-    }
-}
-
-#[test]
 fn who_wrote_before_the_first_apply_is_one_owner() {
     let versions = config_maps();
     let manager = FieldManager::new(&versions, "v1", "ConfigMap");
@@ -279,78 +186,6 @@ fn who_wrote_before_the_first_apply_is_one_owner() {
         refused.unwrap_err().to_string(),
         "Apply failed with 1 conflict: conflict with \"before-first-apply\" using v1: .data.x"
     );
-}
-
-#[test]
-fn an_update_may_bring_managed_fields_of_its_own() {
-    let entry = |name: &str| {
-        json!({"manager": name, "operation": "Apply", "apiVersion": "v1",
-        "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {"f:x": {}}}})
-    };
-    let of = |list: Option<Value>| {
-        let mut tree = config_map(json!({"x": "1"}));
-        if let Some(list) = list {
-            tree["metadata"]["managedFields"] = list;
-        }
-        tree
-    };
-    let live = of(Some(json!([entry("live")])));
-    let names = |new: Option<Value>, subresource: &str| -> Vec<String> {
-        let managed = ManagedFields::for_update(&live, &of(new), subresource);
-        managed.entries().into_iter().map(|(manager, _)| manager.name.clone()).collect()
-    };
-    let none: [&str; 0] = [];
-    assert_eq!(names(None, ""), ["live"]);
-    assert_eq!(names(Some(Value::Null), ""), ["live"]);
-    assert_eq!(names(Some(json!([entry("new")])), ""), ["new"]);
-    assert_eq!(names(Some(json!([])), ""), none);
-    assert_eq!(names(Some(json!([{}])), ""), none);
-    assert_eq!(names(Some(json!([{}, {}])), ""), ["live"]);
-    assert_eq!(names(Some(json!([{"manager": "broken"}])), ""), ["live"]);
-    assert_eq!(names(Some(json!([entry("new")])), "status"), ["live"]);
-    assert_eq!(names(Some(json!([])), "status"), ["live"]);
-}
-
-#[test]
-fn managed_fields_are_taken_from_a_tree_and_put_back() {
-    let mut tree = config_map(json!({"x": "1"}));
-    let plain = tree.clone();
-    let managed = FieldManager::new(&config_maps(), "v1", "ConfigMap")
-        .update(&Value::Null, &tree, &ManagedFields::new(), "a", at(1))
-        .unwrap();
-    managed.put(&mut tree);
-    let full = tree.clone();
-    assert_eq!(full["metadata"]["managedFields"], managed.encode());
-    assert_eq!(ManagedFields::take(&mut tree), Ok(managed.clone()));
-    assert_eq!(tree, plain);
-    managed.put(&mut tree);
-    ManagedFields::new().put(&mut tree);
-    assert_eq!(tree, plain);
-
-    // The entries in a tree are no part of it.
-    let versions = config_maps();
-    let manager = FieldManager::new(&versions, "v1", "ConfigMap");
-    let config = config_map(json!({"y": "1"}));
-    let applied = manager.apply(&full, &config, &managed, "b", false, at(2)).unwrap();
-    assert_eq!(applied, manager.apply(&plain, &config, &managed, "b", false, at(2)).unwrap());
-    assert_eq!(
-        manager.update(&full, &config, &managed, "b", at(2)),
-        manager.update(&plain, &config, &managed, "b", at(2))
-    );
-}
-
-#[test]
-fn a_write_that_changes_nothing_but_times_changes_nothing() {
-    let versions = config_maps();
-    let manager = FieldManager::new(&versions, "v1", "ConfigMap");
-    let one = |who: &str, second| {
-        manager
-            .update(&Value::Null, &config_map(json!({"x": "1"})), &ManagedFields::new(), who, at(second))
-            .unwrap()
-    };
-    assert_eq!(one("a", 9).with_times_of(&one("a", 1)), one("a", 1));
-    assert_eq!(one("b", 9).with_times_of(&one("a", 1)), one("b", 9));
-    assert_eq!(one("a", 9).with_times_of(&ManagedFields::new()), one("a", 9));
 }
 
 #[test]

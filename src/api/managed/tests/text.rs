@@ -1,7 +1,5 @@
 //! Path elements, sets of fields, and how both are written.
 
-use serde_json::{Value, json};
-
 use crate::api::managed::*;
 
 /// A path from words: a field each, or an element as FieldsV1 writes it.
@@ -216,56 +214,4 @@ fn filters_leave_out_or_keep_what_lies_below() {
         Filter::Include(vec![pattern]).apply(&fields),
         set(&[&["spec"], &["spec", "containers", r#"k:{"name":"a"}"#, "resources", "limits"]])
     );
-}
-
-#[test]
-fn managed_fields_are_written_sorted_and_as_kubernetes_writes_them() {
-    let list = json!([
-        {"manager": "b", "operation": "Update", "apiVersion": "v1", "time": "2026-01-01T00:00:02Z",
-         "fieldsType": "FieldsV1", "fieldsV1": {"f:a": {}}, "subresource": "status"},
-        {"manager": "a", "operation": "Update", "apiVersion": "v1", "time": "2026-01-01T00:00:01.9Z",
-         "fieldsType": "FieldsV1", "fieldsV1": {"f:ports": {"k:{\"port\":443}": {}, "k:{\"port\":80}": {}}}},
-        {"manager": "z", "operation": "Apply", "apiVersion": "apps/v1", "time": "2026-01-01T00:00:03Z",
-         "fieldsType": "FieldsV1", "fieldsV1": {}},
-        {"manager": "y", "operation": "Apply", "apiVersion": "apps/v1", "fieldsType": "FieldsV1"},
-    ]);
-    let managed = ManagedFields::decode(Some(&list)).unwrap();
-    assert_eq!(
-        managed.to_json(),
-        concat!(
-            r#"[{"manager":"y","operation":"Apply","apiVersion":"apps/v1","fieldsType":"FieldsV1","fieldsV1":{}},"#,
-            r#"{"manager":"z","operation":"Apply","apiVersion":"apps/v1","time":"2026-01-01T00:00:03Z","fieldsType":"FieldsV1","fieldsV1":{}},"#,
-            r#"{"manager":"a","operation":"Update","apiVersion":"v1","time":"2026-01-01T00:00:01Z","fieldsType":"FieldsV1","fieldsV1":{"f:ports":{"k:{\"port\":80}":{},"k:{\"port\":443}":{}}}},"#,
-            r#"{"manager":"b","operation":"Update","apiVersion":"v1","time":"2026-01-01T00:00:02Z","fieldsType":"FieldsV1","fieldsV1":{"f:a":{}},"subresource":"status"}]"#,
-        )
-    );
-    let read: Value = serde_json::from_str(&managed.to_json()).unwrap();
-    assert_eq!(read, managed.encode());
-}
-
-#[test]
-fn managed_fields_that_cannot_be_read_are_refused() {
-    let entry = |change: &dyn Fn(&mut Value)| {
-        let mut entry = json!({"manager": "a", "operation": "Apply", "apiVersion": "v1",
-            "fieldsType": "FieldsV1", "fieldsV1": {"f:a": {}}});
-        change(&mut entry);
-        ManagedFields::decode(Some(&json!([entry]))).map(|_| ())
-    };
-    assert_eq!(entry(&|_| {}), Ok(()));
-    for (name, value, why) in [
-        ("operation", "Delete", "operation must be `Apply` or `Update`"),
-        ("operation", "", "operation must be `Apply` or `Update`"),
-        ("apiVersion", "", "apiVersion must not be empty"),
-        ("fieldsType", "", "missing fieldsType in managed fields entry 0"),
-        ("fieldsType", "FieldsV2", r#"invalid fieldsType "FieldsV2" in managed fields entry 0"#),
-    ] {
-        assert_eq!(entry(&|entry| entry[name] = value.into()), Err(why.to_owned()));
-    }
-    assert_eq!(
-        entry(&|entry| entry["fieldsV1"] = json!({"f:a": {"wrong": {}}})),
-        Err("error decoding versioned set from entry 0: error decoding set: parsing key as path element: \
-             missing colon: wrong, error found in \"f:a/wrong\""
-            .to_owned())
-    );
-    assert!(entry(&|entry| entry["time"] = "noon".into()).unwrap_err().contains("parsing time \"noon\""));
 }
