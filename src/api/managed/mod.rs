@@ -29,14 +29,14 @@
 //!
 //! let nothing = json!({"apiVersion": "v1", "kind": "ConfigMap"});
 //! let first = manager.apply(
-//!     &nothing, &config(json!({"a": "1"})), &ManagedFields::new(), "alice", false, now,
+//!     &nothing, &config(json!({"a": "1"})), &ManagedFields::new(), "deployer", false, now,
 //! )?;
 //! let refused = manager.apply(
-//!     &first.tree, &config(json!({"a": "2"})), &first.managed, "bob", false, now,
+//!     &first.tree, &config(json!({"a": "2"})), &first.managed, "scaler", false, now,
 //! );
 //! assert_eq!(
 //!     refused.unwrap_err().to_string(),
-//!     r#"Apply failed with 1 conflict: conflict with "alice": .data.a"#,
+//!     r#"Apply failed with 1 conflict: conflict with "deployer": .data.a"#,
 //! );
 //! # Ok(())
 //! # }
