@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::head::Head;
-use super::{Resource, Revision};
+use super::{Resource, Revision, schema};
 
 pub use self::head::Labels;
 
@@ -121,17 +121,23 @@ impl Object {
 
     /// The object that this body, as [`Object::body`] gave it, is; it shares the bytes.
     ///
-    /// A body from elsewhere is brought into canonical form first.
+    /// A body from elsewhere is brought into canonical form first: other JSON, or the protobuf that a
+    /// kube-apiserver stores.
     ///
     /// # Errors
     ///
-    /// When the bytes are no JSON object.
+    /// When the bytes are no JSON object, and no protobuf of a built-in kind.
     pub fn from_body(resource: Arc<Resource>, revision: Revision, body: &Bytes) -> Result<Self, DecodeError> {
         if let Some(head) = skim::skim(&resource, body, false) {
             return Ok(Self::assemble(revision, Arc::new(Core { resource, body: body.clone(), head })));
         }
-        let tree = serde_json::from_slice(body)
-            .map_err(|source| DecodeError { what: format!("the body of a {}", resource.kind), source })?;
+        let tree = if body.starts_with(schema::PROTOBUF_MAGIC) {
+            schema::decode_protobuf(body).map_err(serde::de::Error::custom)
+        } else {
+            serde_json::from_slice(body)
+        };
+        let tree =
+            tree.map_err(|source| DecodeError { what: format!("the body of a {}", resource.kind), source })?;
         Self::from_tree(resource, revision, tree)
     }
 
