@@ -346,6 +346,12 @@ async fn what_a_kube_apiserver_stored_is_served() {
     assert_eq!(list["items"], json!([expected]));
     assert_eq!(ask(&server, Method::GET, &uri, PROTOBUF, vec![]).await.object(), expected);
 
+    // What ends a watch is told as an event of it: this one would begin before the server did.
+    let early = format!("{CONFIG_MAPS}?watch=true&resourceVersion={first}");
+    let early = answer(&server, Identity::admin(), Method::GET, &early, PROTOBUF, vec![]).await;
+    let (kind, status) = event(&mut early.into_body()).await;
+    assert_eq!((kind.as_str(), &status["kind"], &status["code"]), ("ERROR", &json!("Status"), &json!(410)));
+
     let now = list["metadata"]["resourceVersion"].as_str().unwrap();
     let watch = format!("{CONFIG_MAPS}?watch=true&resourceVersion={now}");
     let mut watch =

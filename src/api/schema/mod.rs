@@ -26,10 +26,10 @@ pub mod table;
 
 pub(crate) use decode::free;
 pub use openapi::openapi_v3;
-pub(crate) use protobuf::{
-    MAGIC as PROTOBUF_MAGIC, encode_event as encode_protobuf_event, encode_list as encode_protobuf_list,
+pub(crate) use protobuf::MAGIC as PROTOBUF_MAGIC;
+pub use protobuf::{
+    ProtobufError, decode_protobuf, encode_protobuf, encode_protobuf_event, encode_protobuf_list,
 };
-pub use protobuf::{ProtobufError, decode_protobuf, encode_protobuf};
 
 /// How bytes are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

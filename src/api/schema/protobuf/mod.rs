@@ -139,8 +139,12 @@ pub fn encode_protobuf(tree: &Value) -> Result<Vec<u8>> {
     envelope(api_version, kind, |out| write::message(known.message(), object, out))
 }
 
-/// Writes a list of objects of this version and kind.
-pub(crate) fn encode_list<T: Borrow<Value>>(
+/// Writes a list of objects of this version and kind: an answer to a client, without a tree of it all.
+///
+/// # Errors
+///
+/// As [`encode_protobuf`].
+pub fn encode_protobuf_list<T: Borrow<Value>>(
     api_version: &str,
     item_kind: &str,
     metadata: &Value,
@@ -167,9 +171,13 @@ pub(crate) fn encode_list<T: Borrow<Value>>(
     })
 }
 
-/// Writes one event of a watch: its length in four bytes, then a `WatchEvent`, in which the object
-/// stands as it would stand alone.
-pub(crate) fn encode_event(kind: &str, object: &[u8]) -> Result<Vec<u8>> {
+/// Writes one event of a watch, such as `ADDED`: its length in four bytes, then a `WatchEvent`, in which
+/// the object stands as [`encode_protobuf`] has written it.
+///
+/// # Errors
+///
+/// [`ProtobufError::Malformed`] for one of more than 4 GiB.
+pub fn encode_protobuf_event(kind: &str, object: &[u8]) -> Result<Vec<u8>> {
     let mut out = vec![0; 4];
     put_bytes(&mut out, 1, kind.as_bytes());
     nested(&mut out, 2, |out| {
@@ -205,3 +213,5 @@ fn known(api_version: &str, kind: &str) -> Result<&'static message::Known> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_filled;
