@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::head::Head;
-use super::{Resource, Revision, schema};
+use super::schema::{self, ProtobufError};
+use super::{Resource, Revision};
 
 pub use self::head::Labels;
 
@@ -45,6 +46,8 @@ struct Core {
 struct Views {
     tree: Mutex<Weak<Value>>,
     typed: Mutex<Vec<Weak<dyn Any + Send + Sync>>>,
+    /// Kept until it is swept: the watchers who want it come one after another.
+    protobuf: Mutex<Option<Bytes>>,
 }
 
 /// Namespace and name. The namespace of an object of cluster scope is empty.
@@ -250,6 +253,21 @@ impl Object {
         out.freeze()
     }
 
+    /// The whole object as protobuf, `resourceVersion` included; shared with all who ask until the
+    /// object is swept. Not for lists, which would keep as much again as all their objects.
+    ///
+    /// # Errors
+    ///
+    /// When the object has no protobuf, as a custom resource has none.
+    pub fn protobuf(&self) -> Result<Bytes, ProtobufError> {
+        let mut slot = self.views().protobuf.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = &*slot {
+            return Ok(bytes.clone());
+        }
+        let bytes = Bytes::from(schema::encode_protobuf(&self.tree())?.into_boxed_slice());
+        Ok(slot.insert(bytes).clone())
+    }
+
     /// Gives back the memory of views that nobody holds any more, down to the last: a view that is
     /// dropped frees all that it points to, and its own few hundred bytes when it is swept.
     pub(crate) fn sweep(&self) {
@@ -259,6 +277,7 @@ impl Object {
                 *tree = Weak::new();
             }
             views.typed.lock().unwrap_or_else(PoisonError::into_inner).retain(|slot| slot.strong_count() > 0);
+            views.protobuf.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
     }
 
@@ -379,6 +398,21 @@ mod tests {
         object.sweep();
         assert!(object.views().typed.lock().unwrap().is_empty(), "nothing holds its room");
         assert!(Arc::ptr_eq(&held, &object.tree()), "what is held is still shared");
+    }
+
+    #[test]
+    fn protobuf_is_written_once_until_it_is_swept() {
+        let object = config_map(json!({"metadata": {"name": "a"}}));
+        let first = object.protobuf().unwrap();
+        assert_eq!(schema::decode_protobuf(&first), Ok((*object.tree()).clone()));
+        assert_eq!(first.as_ptr(), object.protobuf().unwrap().as_ptr());
+        object.sweep();
+        let again = object.protobuf().unwrap();
+        assert_ne!(first.as_ptr(), again.as_ptr());
+        assert_eq!(first, again);
+        // Whatever body it came from, it is that of its row, and its revision its own.
+        let body = Object::from_body(object.resource().clone(), Revision(7), &first).unwrap();
+        assert_eq!((body.body(), body.revision()), (object.body(), Revision(7)));
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Encoder {
     /// An object in its own shape.
     pub(super) fn own(&self, object: &Object) -> Result<Bytes, ProtobufError> {
         match self.format.encoding {
-            Encoding::Protobuf => schema::encode_protobuf(&object.tree()).map(Bytes::from),
+            Encoding::Protobuf => object.protobuf(),
             Encoding::Json | Encoding::Yaml => self.json(object.encode()),
         }
     }
