@@ -26,6 +26,7 @@ mod reconcile_workloads;
 mod remote;
 mod rest;
 mod rest_options;
+mod rest_protobuf;
 mod runtime;
 mod sched;
 mod server_authorize;

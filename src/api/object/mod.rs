@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::head::Head;
+use super::schema::{self, ProtobufError};
 use super::{Resource, Revision};
 
 pub use self::head::Labels;
@@ -45,6 +46,8 @@ struct Core {
 struct Views {
     tree: Mutex<Weak<Value>>,
     typed: Mutex<Vec<Weak<dyn Any + Send + Sync>>>,
+    /// Kept until it is swept: the watchers who want it come one after another.
+    protobuf: Mutex<Option<Bytes>>,
 }
 
 /// Namespace and name. The namespace of an object of cluster scope is empty.
@@ -121,17 +124,23 @@ impl Object {
 
     /// The object that this body, as [`Object::body`] gave it, is; it shares the bytes.
     ///
-    /// A body from elsewhere is brought into canonical form first.
+    /// A body from elsewhere is brought into canonical form first: other JSON, or the protobuf that a
+    /// kube-apiserver stores.
     ///
     /// # Errors
     ///
-    /// When the bytes are no JSON object.
+    /// When the bytes are no JSON object, and no protobuf of a built-in kind.
     pub fn from_body(resource: Arc<Resource>, revision: Revision, body: &Bytes) -> Result<Self, DecodeError> {
         if let Some(head) = skim::skim(&resource, body, false) {
             return Ok(Self::assemble(revision, Arc::new(Core { resource, body: body.clone(), head })));
         }
-        let tree = serde_json::from_slice(body)
-            .map_err(|source| DecodeError { what: format!("the body of a {}", resource.kind), source })?;
+        let tree = if body.starts_with(schema::PROTOBUF_MAGIC) {
+            schema::decode_protobuf(body).map_err(serde::de::Error::custom)
+        } else {
+            serde_json::from_slice(body)
+        };
+        let tree =
+            tree.map_err(|source| DecodeError { what: format!("the body of a {}", resource.kind), source })?;
         Self::from_tree(resource, revision, tree)
     }
 
@@ -244,6 +253,21 @@ impl Object {
         out.freeze()
     }
 
+    /// The whole object as protobuf, `resourceVersion` included; shared with all who ask until the
+    /// object is swept. Not for lists, which would keep as much again as all their objects.
+    ///
+    /// # Errors
+    ///
+    /// When the object has no protobuf, as a custom resource has none.
+    pub fn protobuf(&self) -> Result<Bytes, ProtobufError> {
+        let mut slot = self.views().protobuf.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bytes) = &*slot {
+            return Ok(bytes.clone());
+        }
+        let bytes = Bytes::from(schema::encode_protobuf(&self.tree())?.into_boxed_slice());
+        Ok(slot.insert(bytes).clone())
+    }
+
     /// Gives back the memory of views that nobody holds any more, down to the last: a view that is
     /// dropped frees all that it points to, and its own few hundred bytes when it is swept.
     pub(crate) fn sweep(&self) {
@@ -253,6 +277,7 @@ impl Object {
                 *tree = Weak::new();
             }
             views.typed.lock().unwrap_or_else(PoisonError::into_inner).retain(|slot| slot.strong_count() > 0);
+            views.protobuf.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
     }
 
@@ -373,6 +398,21 @@ mod tests {
         object.sweep();
         assert!(object.views().typed.lock().unwrap().is_empty(), "nothing holds its room");
         assert!(Arc::ptr_eq(&held, &object.tree()), "what is held is still shared");
+    }
+
+    #[test]
+    fn protobuf_is_written_once_until_it_is_swept() {
+        let object = config_map(json!({"metadata": {"name": "a"}}));
+        let first = object.protobuf().unwrap();
+        assert_eq!(schema::decode_protobuf(&first), Ok((*object.tree()).clone()));
+        assert_eq!(first.as_ptr(), object.protobuf().unwrap().as_ptr());
+        object.sweep();
+        let again = object.protobuf().unwrap();
+        assert_ne!(first.as_ptr(), again.as_ptr());
+        assert_eq!(first, again);
+        // Whatever body it came from, it is that of its row, and its revision its own.
+        let body = Object::from_body(object.resource().clone(), Revision(7), &first).unwrap();
+        assert_eq!((body.body(), body.revision()), (object.body(), Revision(7)));
     }
 
     #[test]

@@ -26,7 +26,10 @@ pub mod table;
 
 pub(crate) use decode::free;
 pub use openapi::openapi_v3;
-pub use protobuf::{ProtobufError, decode_protobuf};
+pub(crate) use protobuf::MAGIC as PROTOBUF_MAGIC;
+pub use protobuf::{
+    ProtobufError, decode_protobuf, encode_protobuf, encode_protobuf_event, encode_protobuf_list,
+};
 
 /// How bytes are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,14 +9,19 @@ use crate::api::quantity::Quantity;
 /// Why a text is no such scalar, as Kubernetes' decoders word it.
 pub(super) type Wrong = String;
 
+/// How a time in seconds is written.
+pub(super) const TIME: &str = "%Y-%m-%dT%H:%M:%SZ";
+/// How a time in microseconds is written.
+pub(super) const MICRO_TIME: &str = "%Y-%m-%dT%H:%M:%S.%6fZ";
+
 /// A time in seconds, in UTC.
 pub(super) fn time(text: &str) -> Result<String, Wrong> {
-    parse_time(text, "2006-01-02T15:04:05Z07:00", "%Y-%m-%dT%H:%M:%SZ")
+    parse_time(text, "2006-01-02T15:04:05Z07:00", TIME)
 }
 
 /// A time in microseconds, in UTC.
 pub(super) fn micro_time(text: &str) -> Result<String, Wrong> {
-    parse_time(text, "2006-01-02T15:04:05.000000Z07:00", "%Y-%m-%dT%H:%M:%S.%6fZ")
+    parse_time(text, "2006-01-02T15:04:05.000000Z07:00", MICRO_TIME)
 }
 
 fn parse_time(text: &str, layout: &str, format: &str) -> Result<String, Wrong> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use http::header::ACCEPT;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -200,7 +201,7 @@ impl Shared {
     ) -> Response<ResponseBody> {
         let credentials = Credentials { headers: request.headers(), certificate };
         let Ok(identity) = authenticate(&self.authenticators, credentials).await else {
-            return rest::failure(&status::unauthorized());
+            return rest::failure(&status::unauthorized(), request.headers().get(ACCEPT));
         };
         let response = rest::respond(&self.server, &identity, request).await;
         // A watch has no end of its own: it ends with the listener.

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WARNING};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::ResponseBody;
-use super::negotiate::{Encoding, Format, Shape};
+use super::negotiate::{self, Encoding, Format, Shape};
 use super::table::{self, IncludeObject};
-use crate::api::{Object, Resource, Status};
-use crate::client::{self, ObjectList, WatchEvent, WatchStream};
+use crate::api::schema::{self, ProtobufError};
+use crate::api::{Object, Resource, Status, manifest, status};
+use crate::client::{self, ObjectList};
 use crate::env::Clock;
 use crate::server::Answer;
+
+/// What Kubernetes says of a custom resource that is to be written or read as protobuf.
+pub(super) const NO_PROTOBUF: &str = "object *unstructured.Unstructured does not implement the protobuf \
+     marshalling interface and cannot be encoded to a protobuf message";
 
 /// How the answer to one request is written.
 #[derive(Clone, Debug)]
@@ -36,11 +40,11 @@ impl Encoder {
             client::Response::Watch(stream) => self.watch(stream),
             client::Response::Status(status) => {
                 let code = StatusCode::from_u16(status.code).unwrap_or(code);
-                self.send(code, self.value(status_value(&status)))
+                self.send(code, self.value(&status_value(&status)))
             }
             client::Response::Raw(raw) => raw.map(ResponseBody::from),
             client::Response::Connection { .. } => {
-                failure(&crate::api::status::internal("a connection was opened that nobody asked for"))
+                self.failure(&status::internal("a connection was opened that nobody asked for"))
             }
         };
         for text in &answer.warnings {
@@ -53,39 +57,50 @@ impl Encoder {
 
     /// A response of one document.
     pub(crate) fn document(&self, document: Value) -> Response<ResponseBody> {
-        self.send(StatusCode::OK, self.value(document))
+        self.send(StatusCode::OK, self.value(&document))
     }
 
-    fn send(&self, code: StatusCode, bytes: Bytes) -> Response<ResponseBody> {
-        respond(code, self.format.content_type(), ResponseBody::whole(bytes))
+    fn send(&self, code: StatusCode, bytes: Result<Bytes, ProtobufError>) -> Response<ResponseBody> {
+        match bytes {
+            Ok(bytes) => respond(code, self.format.content_type(), ResponseBody::whole(bytes)),
+            Err(error) => self.failure(&unwritable(&error)),
+        }
     }
 
-    fn value(&self, value: Value) -> Bytes {
-        let bytes = match (self.format.encoding, self.format.pretty) {
-            (Encoding::Json, false) => serde_json::to_vec(&value),
-            (Encoding::Json, true) => serde_json::to_vec_pretty(&value),
-            (Encoding::Yaml, _) => Ok(crate::api::manifest::write(&value).into_bytes()),
-        };
-        bytes.unwrap_or_default().into()
+    /// A failure, in the encoding of the answer that there would have been.
+    fn failure(&self, status: &Status) -> Response<ResponseBody> {
+        failure_as(&Format { shape: Shape::Own, pretty: false, ..self.format.clone() }, status)
+    }
+
+    fn value(&self, value: &Value) -> Result<Bytes, ProtobufError> {
+        encode(&self.format, value)
     }
 
     /// JSON that exists, in the form that was asked for.
-    fn json(&self, bytes: Bytes) -> Bytes {
+    fn json(&self, bytes: Bytes) -> Result<Bytes, ProtobufError> {
         if self.format.encoding == Encoding::Json && !self.format.pretty {
-            return bytes;
+            return Ok(bytes);
         }
-        serde_json::from_slice(&bytes).map_or(bytes, |value| self.value(value))
+        serde_json::from_slice(&bytes).map_or(Ok(bytes), |value| self.value(&value))
     }
 
-    fn object(&self, object: &Object) -> Bytes {
+    fn object(&self, object: &Object) -> Result<Bytes, ProtobufError> {
         match self.shaped(object, true) {
-            Some(value) => self.value(value),
-            None => self.json(object.encode()),
+            Some(value) => self.value(&value),
+            None => self.own(object),
+        }
+    }
+
+    /// An object in its own shape.
+    pub(super) fn own(&self, object: &Object) -> Result<Bytes, ProtobufError> {
+        match self.format.encoding {
+            Encoding::Protobuf => object.protobuf(),
+            Encoding::Json | Encoding::Yaml => self.json(object.encode()),
         }
     }
 
     /// An object in another shape than its own.
-    fn shaped(&self, object: &Object, with_columns: bool) -> Option<Value> {
+    pub(super) fn shaped(&self, object: &Object, with_columns: bool) -> Option<Value> {
         match self.format.shape {
             Shape::Table(version) => {
                 let columns =
@@ -99,7 +114,7 @@ impl Encoder {
         }
     }
 
-    fn list(&self, list: &ObjectList) -> Bytes {
+    fn list(&self, list: &ObjectList) -> Result<Bytes, ProtobufError> {
         let mut metadata = Map::new();
         metadata.insert("resourceVersion".into(), list.revision.to_string().into());
         if let Some(token) = &list.continue_token {
@@ -113,20 +128,30 @@ impl Encoder {
             Shape::Table(version) => {
                 let now = self.clock.now();
                 let rows = list.items.iter().map(|object| table::row(object, self.include, version, now));
-                self.value(table::table(version, metadata, table::columns(&list.resource), rows.collect()))
+                self.value(&table::table(version, metadata, table::columns(&list.resource), rows.collect()))
             }
             Shape::Metadata(version) => {
-                let items: Vec<Value> =
-                    list.items.iter().map(|object| table::metadata(&object.tree(), version)).collect();
-                self.value(json!({
+                let items = list.items.iter().map(|object| table::metadata(&object.tree(), version));
+                let api_version = format!("meta.k8s.io/{version}");
+                if self.format.encoding == Encoding::Protobuf {
+                    let kind = "PartialObjectMetadata";
+                    return schema::encode_protobuf_list(&api_version, kind, &metadata, items)
+                        .map(Bytes::from);
+                }
+                self.value(&json!({
                     "kind": "PartialObjectMetadataList",
-                    "apiVersion": format!("meta.k8s.io/{version}"),
+                    "apiVersion": api_version,
                     "metadata": metadata,
-                    "items": items,
+                    "items": items.collect::<Vec<_>>(),
                 }))
             }
             Shape::Own | Shape::Discovery(_) => {
                 let resource = &list.resource;
+                if self.format.encoding == Encoding::Protobuf {
+                    let items = list.items.iter().map(Object::tree);
+                    let (version, kind) = (resource.api_version(), &resource.kind);
+                    return schema::encode_protobuf_list(&version, kind, &metadata, items).map(Bytes::from);
+                }
                 let head = format!(
                     r#"{{"kind":"{}List","apiVersion":"{}","metadata":{metadata},"items":["#,
                     resource.kind,
@@ -146,84 +171,6 @@ impl Encoder {
             }
         }
     }
-
-    /// Events, one line each, every one encoded when the connection asks for it.
-    fn watch(&self, events: WatchStream) -> Response<ResponseBody> {
-        // YAML has no way to say where one event ends; neither has pretty JSON.
-        let encoder = Self {
-            format: Format { encoding: Encoding::Json, pretty: false, ..self.format.clone() },
-            ..self.clone()
-        };
-        let mut first = true;
-        let lines = events.map(move |event| {
-            let line = match &event {
-                Ok(event) => encoder.event(event, std::mem::take(&mut first)),
-                Err(error) => {
-                    let status = error
-                        .status()
-                        .cloned()
-                        .unwrap_or_else(|| crate::api::status::internal(error.to_string()));
-                    line("ERROR", status_value(&status).to_string().as_bytes())
-                }
-            };
-            Ok(line)
-        });
-        let content_type = HeaderValue::from_static("application/json");
-        let mut response = respond(StatusCode::OK, content_type, ResponseBody::stream(lines));
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-        response
-    }
-
-    fn event(&self, event: &WatchEvent, first: bool) -> Bytes {
-        let (kind, object) = match event {
-            WatchEvent::Added(object) => ("ADDED", object),
-            WatchEvent::Modified(object) => ("MODIFIED", object),
-            WatchEvent::Deleted(object) => ("DELETED", object),
-            WatchEvent::Bookmark { revision, initial_events_end } => {
-                let mut metadata = json!({"resourceVersion": revision.to_string()});
-                if *initial_events_end {
-                    metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
-                }
-                let bookmark = self.bookmark(metadata);
-                return line("BOOKMARK", bookmark.to_string().as_bytes());
-            }
-        };
-        match self.shaped(object, first) {
-            Some(value) => line(kind, value.to_string().as_bytes()),
-            None => line(kind, &object.encode()),
-        }
-    }
-
-    /// A bookmark: an object of the watched kind with nothing but these metadata.
-    fn bookmark(&self, metadata: Value) -> Value {
-        let (api_version, kind) = match &self.resource {
-            Some(row) => (row.api_version(), row.kind.to_string()),
-            None => ("v1".into(), "Status".into()),
-        };
-        let object = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata});
-        match self.format.shape {
-            Shape::Own | Shape::Discovery(_) => object,
-            Shape::Metadata(version) => table::metadata(&object, version),
-            Shape::Table(version) => {
-                let list_metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });
-                let row = json!({"cells": [], "object": table::metadata(&object, version)});
-                table::table(version, list_metadata, Value::Array(Vec::new()), vec![row])
-            }
-        }
-    }
-}
-
-/// One line of a watch.
-fn line(kind: &str, object: &[u8]) -> Bytes {
-    let mut line = BytesMut::with_capacity(object.len() + kind.len() + 24);
-    line.extend_from_slice(br#"{"type":""#);
-    line.extend_from_slice(kind.as_bytes());
-    line.extend_from_slice(br#"","object":"#);
-    line.extend_from_slice(object);
-    line.extend_from_slice(b"}\n");
-    line.freeze()
 }
 
 /// The value of a `Warning` header: code 299, no agent, the text in quotes.
@@ -236,11 +183,34 @@ fn warning(text: &str) -> String {
     format!("299 - \"{quoted}\"")
 }
 
-/// The response that says what went wrong.
-pub(crate) fn failure(status: &Status) -> Response<ResponseBody> {
+/// A document in this form, whatever its shape.
+pub(super) fn encode(format: &Format, value: &Value) -> Result<Bytes, ProtobufError> {
+    let bytes = match (format.encoding, format.pretty) {
+        (Encoding::Json, false) => serde_json::to_vec(value),
+        (Encoding::Json, true) => serde_json::to_vec_pretty(value),
+        (Encoding::Yaml, _) => Ok(manifest::write(value).into_bytes()),
+        (Encoding::Protobuf, _) => return schema::encode_protobuf(value).map(Bytes::from),
+    };
+    Ok(bytes.unwrap_or_default().into())
+}
+
+/// Why something cannot be written as protobuf.
+pub(super) fn unwritable(error: &ProtobufError) -> Status {
+    match error {
+        ProtobufError::UnknownKind { .. } => status::failure(406, "NotAcceptable", NO_PROTOBUF),
+        error => status::internal(error.to_string()),
+    }
+}
+
+/// The response that says what went wrong, to a request that accepts these media types.
+pub(crate) fn failure(status: &Status, accept: Option<&HeaderValue>) -> Response<ResponseBody> {
+    failure_as(&negotiate::of_failure(accept), status)
+}
+
+fn failure_as(format: &Format, status: &Status) -> Response<ResponseBody> {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = status_value(status).to_string();
-    let mut response = respond(code, HeaderValue::from_static("application/json"), ResponseBody::whole(body));
+    let body = encode(format, &status_value(status)).unwrap_or_default();
+    let mut response = respond(code, format.content_type(), ResponseBody::whole(body));
     let retry = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if retry > 0 {
         response.headers_mut().insert(RETRY_AFTER, retry.into());
@@ -272,7 +242,7 @@ pub(crate) fn respond(
 }
 
 /// A `Status` as Kubernetes writes it: with its kind and version, which the type leaves out.
-fn status_value(status: &Status) -> Value {
+pub(super) fn status_value(status: &Status) -> Value {
     let mut value = serde_json::to_value(status).unwrap_or_default();
     value["kind"] = "Status".into();
     value["apiVersion"] = "v1".into();
@@ -293,10 +263,10 @@ mod tests {
 
     #[test]
     fn a_failure_is_a_status() {
-        let response = failure(&crate::api::status::too_many_requests("slow down", 3));
+        let response = failure(&status::too_many_requests("slow down", 3), None);
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()[RETRY_AFTER], "3");
-        let value = status_value(&crate::api::status::not_found("", "pods", "a"));
+        let value = status_value(&status::not_found("", "pods", "a"));
         assert_eq!((&value["kind"], &value["apiVersion"]), (&json!("Status"), &json!("v1")));
         assert_eq!(value["status"], "Failure");
         assert_eq!(value["details"]["kind"], "pods");

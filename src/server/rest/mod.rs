@@ -10,6 +10,7 @@
 mod body;
 mod discovery;
 mod encode;
+mod events;
 mod fixed;
 mod jsonpath;
 mod negotiate;
@@ -21,7 +22,7 @@ mod table;
 mod upgrade;
 
 use bytes::{Buf, Bytes};
-use http::header::USER_AGENT;
+use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
 
@@ -75,9 +76,10 @@ where
         Some(agent) => &identity.clone().agent(agent),
         None => identity,
     };
+    let accept = request.headers().get(ACCEPT).cloned();
     match route(server, identity, request).await {
         Ok(response) => response,
-        Err(status) => encode::failure(&status),
+        Err(status) => encode::failure(&status, accept.as_ref()),
     }
 }
 

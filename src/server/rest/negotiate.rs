@@ -1,18 +1,16 @@
 //! Which form an answer takes: `Accept` and `pretty`.
 //!
 //! As `k8s.io/apiserver/pkg/endpoints/handlers/negotiation` (1.36) does it: clauses by quality, the
-//! first that names a form served here wins. Protobuf is read, since client-go sends it, and not
-//! written; clients that ask for it name JSON too.
+//! first that names a form served here wins. Custom resources and tables have no protobuf; clients
+//! that ask for it name JSON too.
 
 use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 
 use crate::api::{Status, status};
 
-/// The media types that answers are written in.
-const WRITTEN: &str = "application/json, application/yaml";
-/// The media types that bodies are read in.
-const READ: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+/// The media types that answers are written and bodies are read in.
+const SERVED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// How bytes are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +19,8 @@ pub(crate) enum Encoding {
     Json,
     /// YAML.
     Yaml,
+    /// Kubernetes' protobuf.
+    Protobuf,
 }
 
 /// What is written.
@@ -41,6 +41,8 @@ pub(crate) enum Shape {
 pub(crate) enum Place {
     /// Objects, lists and watches.
     Objects,
+    /// The same of a custom resource.
+    CustomObjects,
     /// `/api` and `/apis`.
     Discovery,
     /// Everything else has one shape.
@@ -63,6 +65,7 @@ impl Format {
     pub(crate) fn content_type(&self) -> HeaderValue {
         match (self.encoding, &self.shape) {
             (Encoding::Yaml, _) => HeaderValue::from_static("application/yaml"),
+            (Encoding::Protobuf, _) => HeaderValue::from_static("application/vnd.kubernetes.protobuf"),
             (Encoding::Json, Shape::Discovery("v2")) => HeaderValue::from_static(
                 "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
             ),
@@ -87,7 +90,16 @@ pub(crate) fn negotiate(headers: &HeaderMap, pretty: Option<&str>, place: Place)
         None => human.iter().any(|known| agent.starts_with(known)),
     };
     let accept: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let accept = accept.join(",");
+    choose(&accept.join(","), pretty, place)
+}
+
+/// The form of a failure: what was asked for, or JSON.
+pub(crate) fn of_failure(accept: Option<&HeaderValue>) -> Format {
+    let accept = accept.and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    choose(accept, false, Place::Fixed).unwrap_or(Format::PLAIN)
+}
+
+fn choose(accept: &str, pretty: bool, place: Place) -> Result<Format, Status> {
     if accept.trim().is_empty() {
         return Ok(Format { pretty, ..Format::PLAIN });
     }
@@ -95,7 +107,7 @@ pub(crate) fn negotiate(headers: &HeaderMap, pretty: Option<&str>, place: Place)
     clauses.sort_by(|a, b| b.rank().total_cmp(&a.rank()));
     clauses.iter().find_map(|clause| clause.format(place)).map_or_else(
         || {
-            let why = format!("only the following media types are accepted: {WRITTEN}");
+            let why = format!("only the following media types are accepted: {SERVED}");
             Err(status::failure(406, "NotAcceptable", why))
         },
         |format| Ok(Format { pretty: pretty || format.pretty, ..format }),
@@ -125,7 +137,7 @@ pub(crate) fn body_encoding(content_type: Option<&HeaderValue>) -> Result<BodyEn
         "" | "application/json" => Ok(BodyEncoding::Json),
         "application/yaml" => Ok(BodyEncoding::Yaml),
         "application/vnd.kubernetes.protobuf" => Ok(BodyEncoding::Protobuf),
-        _ => Err(unsupported(READ)),
+        _ => Err(unsupported(SERVED)),
     }
 }
 
@@ -172,24 +184,27 @@ impl<'a> Clause<'a> {
         let encoding = match self.media {
             "application/json" | "application/*" | "*/*" => Encoding::Json,
             "application/yaml" => Encoding::Yaml,
+            "application/vnd.kubernetes.protobuf" => Encoding::Protobuf,
             _ => return None,
         };
+        let objects = matches!(place, Place::Objects | Place::CustomObjects);
+        let protobuf = encoding == Encoding::Protobuf;
         if self.parameter("stream").is_some_and(|stream| !stream.is_empty() && stream != "watch") {
             return None;
         }
         let shape = match (self.parameter("as"), self.parameter("g"), self.parameter("v")) {
+            (None, None, None) if protobuf && place == Place::CustomObjects => return None,
             (None, None, None) => Shape::Own,
-            (Some(kind), Some("meta.k8s.io"), Some(version)) if place == Place::Objects => {
+            (Some(kind), Some("meta.k8s.io"), Some(version)) if objects => {
                 let version = ["v1", "v1beta1"].into_iter().find(|known| *known == version)?;
                 match kind {
-                    // Kubernetes writes tables as JSON only where they are not shown to people.
-                    "Table" => Shape::Table(version),
+                    "Table" if !protobuf => Shape::Table(version),
                     "PartialObjectMetadata" | "PartialObjectMetadataList" => Shape::Metadata(version),
                     _ => return None,
                 }
             }
             (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some(version))
-                if place == Place::Discovery =>
+                if place == Place::Discovery && !protobuf =>
             {
                 Shape::Discovery(["v2", "v2beta1"].into_iter().find(|known| *known == version)?)
             }
@@ -206,7 +221,7 @@ mod tests {
     fn choose(accept: &str, place: Place) -> Result<(Encoding, Shape), u16> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, accept.parse().unwrap());
-        negotiate(&headers, None, place)
+        super::negotiate(&headers, None, place)
             .map(|format| (format.encoding, format.shape))
             .map_err(|status| status.code)
     }
@@ -217,19 +232,36 @@ mod tests {
         let objects = |accept| choose(accept, Place::Objects);
         assert_eq!(objects("application/json"), json(Shape::Own));
         assert_eq!(objects("*/*"), json(Shape::Own));
-        assert_eq!(objects("application/vnd.kubernetes.protobuf,application/json"), json(Shape::Own));
+        let protobuf = |shape| Ok((Encoding::Protobuf, shape));
+        let both = "application/vnd.kubernetes.protobuf,application/json";
+        assert_eq!(objects(both), protobuf(Shape::Own));
+        assert_eq!(choose(both, Place::CustomObjects), json(Shape::Own));
+        assert_eq!(
+            objects("application/vnd.kubernetes.protobuf;q=0.5,application/json;q=0.6"),
+            json(Shape::Own)
+        );
+        assert_eq!(objects("application/vnd.kubernetes.protobuf;stream=watch"), protobuf(Shape::Own));
+        assert_eq!(
+            objects("application/vnd.kubernetes.protobuf;stream=log,application/json"),
+            json(Shape::Own)
+        );
+        assert_eq!(choose("application/vnd.kubernetes.protobuf", Place::CustomObjects), Err(406));
+        assert_eq!(
+            objects(
+                "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1;g=meta.k8s.io"
+            ),
+            json(Shape::Table("v1"))
+        );
         assert_eq!(objects("application/yaml"), Ok((Encoding::Yaml, Shape::Own)));
         assert_eq!(objects("application/json;q=0.5,application/yaml"), Ok((Encoding::Yaml, Shape::Own)));
         assert_eq!(
             objects("application/json;as=Table;v=v1;g=meta.k8s.io,application/json"),
             json(Shape::Table("v1"))
         );
-        assert_eq!(
-            objects(
-                "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-            ),
-            json(Shape::Metadata("v1"))
-        );
+        let metadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        for place in [Place::Objects, Place::CustomObjects] {
+            assert_eq!(choose(metadata, place), protobuf(Shape::Metadata("v1")));
+        }
         assert_eq!(objects("application/json;stream=watch"), json(Shape::Own));
         assert_eq!(objects("application/json;as=Cake;g=meta.k8s.io;v=v1"), Err(406));
         assert_eq!(objects("text/html"), Err(406));

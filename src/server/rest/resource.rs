@@ -4,12 +4,13 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Request, Response};
 use serde_json::Value;
 
-use super::encode::Encoder;
+use super::encode::{Encoder, NO_PROTOBUF};
 use super::negotiate::{self, BodyEncoding, Place, Shape};
 use super::table::IncludeObject;
 use super::{BodyError, ResponseBody, permit, read, upgrade};
 use crate::api::field::{self, Path};
-use crate::api::{Status, manifest, schema, status};
+use crate::api::schema::{self, ProtobufError};
+use crate::api::{Resource, Status, manifest, status};
 use crate::client::wire::{self, Query, ResourcePath};
 use crate::client::{self, DeleteOptions, Identity, Patch, PatchType, Payload, Target};
 use crate::server::{ApiServer, Attributes, connect};
@@ -62,16 +63,20 @@ where
         }
         _ => {}
     }
-    let format = negotiate::negotiate(request.headers(), query.get("pretty"), Place::Objects)?;
+    // A scale is a built-in object, whatever it is one of.
+    let custom = row.as_ref().is_some_and(|row| row.schema.is_none())
+        && target.subresource.as_deref() != Some("scale");
+    let place = if custom { Place::CustomObjects } else { Place::Objects };
+    let format = negotiate::negotiate(request.headers(), query.get("pretty"), place)?;
     let include = include_object(query, &format.shape)?;
-    let encoder = Encoder { format, include, clock: server.env().clock.clone(), resource: row };
+    let encoder = Encoder { format, include, clock: server.env().clock.clone(), resource: row.clone() };
     let (parts, body) = request.into_parts();
     let body = match parts.method {
         Method::GET | Method::HEAD => bytes::Bytes::new(),
         _ => read(body).await?,
     };
-    let request =
-        translate(&parts.method, target, watch, query, &parts.headers, body).map_err(|status| *status)?;
+    let request = translate(&parts.method, target, watch, query, &parts.headers, body, row.as_deref())
+        .map_err(|status| *status)?;
     Ok(encoder.answer(server.handle(identity, request).await?))
 }
 
@@ -83,7 +88,9 @@ fn translate(
     query: &Query,
     headers: &HeaderMap,
     body: bytes::Bytes,
+    row: Option<&Resource>,
 ) -> Result<client::Request, Box<Status>> {
+    let row = row.filter(|_| target.subresource.is_none());
     let content_type = headers.get(CONTENT_TYPE);
     let named = target.name.is_some();
     match (method.as_str(), named) {
@@ -94,12 +101,12 @@ fn translate(
         ("GET", _) => Ok(client::Request::Watch { target, options: wire::decode_watch(query)? }),
         ("POST", named) if !named || target.subresource.is_some() => {
             let (options, _) = wire::decode_write(query, "CreateOptions", None)?;
-            let object = payload(content_type, body)?;
+            let object = payload(content_type, body, row)?;
             Ok(client::Request::Create { target, object, options })
         }
         ("PUT", true) => {
             let (options, _) = wire::decode_write(query, "UpdateOptions", None)?;
-            let object = payload(content_type, body)?;
+            let object = payload(content_type, body, row)?;
             Ok(client::Request::Update { target, object, options })
         }
         ("PATCH", true) => {
@@ -127,16 +134,45 @@ fn translate(
     }
 }
 
-fn payload(content_type: Option<&http::HeaderValue>, bytes: bytes::Bytes) -> Result<Payload, Box<Status>> {
+/// The object that a body holds; `row` is the resource that it is to be of, if that is known.
+fn payload(
+    content_type: Option<&http::HeaderValue>,
+    bytes: bytes::Bytes,
+    row: Option<&Resource>,
+) -> Result<Payload, Box<Status>> {
     let media_type = match negotiate::body_encoding(content_type)? {
         BodyEncoding::Json => "application/json",
         BodyEncoding::Yaml => "application/yaml",
         BodyEncoding::Protobuf => {
             let tree = schema::decode_protobuf(&bytes);
-            return tree.map(Payload::Tree).map_err(|error| Box::new(status::bad_request(error.to_string())));
+            let unreadable = |error| Box::new(status::bad_request(unreadable(&error, row, &bytes)));
+            return tree.map(Payload::Tree).map_err(unreadable);
         }
     };
     Ok(Payload::Bytes { media_type: media_type.into(), bytes })
+}
+
+/// Why a body in protobuf is no object of this row, as Kubernetes words it.
+fn unreadable(error: &ProtobufError, row: Option<&Resource>, body: &[u8]) -> String {
+    let Some(row) = row else { return error.to_string() };
+    match error {
+        ProtobufError::UnknownKind { api_version, kind } => {
+            let version = api_version.rsplit('/').next().unwrap_or_default();
+            let why = if row.schema.is_some() { error.to_string() } else { NO_PROTOBUF.to_owned() };
+            format!("{kind} in version {version:?} cannot be handled as a {}: {why}", row.kind)
+        }
+        ProtobufError::NoMagic | ProtobufError::Empty => {
+            let start: String = body.iter().take(30).map(|byte| format!("{byte:02x}")).collect();
+            let more = if body.len() > 30 { " ..." } else { "" };
+            format!(
+                "the object provided is unrecognized (must be of type {}): {error} ({start}{more})",
+                row.kind
+            )
+        }
+        error => {
+            format!("{0} in version {1:?} cannot be handled as a {0}: {error}", row.kind, row.version)
+        }
+    }
 }
 
 fn delete_options(

@@ -112,11 +112,11 @@ where
             .await;
         tracing::trace!(?served, "a pipe was served");
     });
-    let failed = |error: &dyn std::fmt::Display| encode::failure(&status::internal(error.to_string()));
+    let failed = |error: &dyn std::fmt::Display| encode::failure(&status::internal(error.to_string()), None);
     let (parts, body) = request.into_parts();
     let body: Bytes = match read(body).await {
         Ok(body) => body,
-        Err(status) => return encode::failure(&status),
+        Err(status) => return encode::failure(&status, None),
     };
     let (mut sender, connection) = match hyper::client::conn::http1::handshake(TokioIo::new(near)).await {
         Ok(opened) => opened,

@@ -46,6 +46,8 @@ mod tests_kubernetes;
 #[cfg(test)]
 mod tests_leases;
 #[cfg(test)]
+mod tests_protobuf;
+#[cfg(test)]
 mod tests_unreadable;
 mod unreadable;
 mod watch;
