@@ -3,7 +3,7 @@
 //!
 //! Plain data: nothing here waits, reads a clock or opens a file. A manifest is read by
 //! [`manifest`], looked up in a [`Scheme`], decoded, pruned and defaulted by [`schema`], changed by
-//! [`patch`], checked by [`validation`], and then stands as an [`Object`].
+//! [`patch`] or applied by [`managed`], checked by [`validation`], and then stands as an [`Object`].
 
 pub mod cidr;
 pub mod conditions;

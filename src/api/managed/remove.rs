@@ -63,44 +63,37 @@ fn remainder(ty: Type<'_>, tree: &Value, fields: &FieldSet, mode: Mode) -> Value
 
 fn items(list: &List<'_>, items: &[Value], fields: &FieldSet, mode: Mode) -> Value {
     let mut out = Vec::new();
-    let mut entered = false;
     for item in items {
         // An item without an element is in no set.
         let element = item::element(list, item).ok();
         let named = element.as_ref().is_some_and(|element| fields.has(element));
         let below = element.as_ref().and_then(|element| fields.below(element));
-        let item = || match below {
-            Some(below) => remainder(list.item, item, below, mode),
-            None => item.clone(),
+        let kept = match mode {
+            Mode::Extract => named || below.is_some(),
+            Mode::Remove => !named,
         };
-        match mode {
-            Mode::Extract if named || below.is_some() => out.push(item()),
-            Mode::Remove if !named => {
-                entered |= below.is_some();
-                out.push(item());
-            }
-            _ => {}
+        if kept {
+            out.push(match below {
+                Some(below) => remainder(list.item, item, below, mode),
+                None => item.clone(),
+            });
         }
     }
-    if out.is_empty() && !entered { Value::Null } else { Value::Array(out) }
+    if out.is_empty() { Value::Null } else { Value::Array(out) }
 }
 
 fn entries(map: Map<'_>, entries: &serde_json::Map<String, Value>, fields: &FieldSet, mode: Mode) -> Value {
     let mut out = serde_json::Map::new();
-    let mut entered = false;
     for (name, tree) in entries {
         let element = PathElement::field(name);
         let ty = map.child(name);
         let value = match (mode, fields.has(&element), fields.below(&element)) {
             (Mode::Remove, true, _) | (Mode::Extract, false, None) => continue,
             (Mode::Extract, true, below) => node(ty, tree, below.unwrap_or(&NOTHING), mode),
-            (_, false, Some(below)) => {
-                entered |= mode == Mode::Remove;
-                remainder(ty, tree, below, mode)
-            }
+            (_, false, Some(below)) => remainder(ty, tree, below, mode),
             (Mode::Remove, false, None) => tree.clone(),
         };
         out.insert(name.clone(), value);
     }
-    if out.is_empty() && !entered { Value::Null } else { Value::Object(out) }
+    if out.is_empty() { Value::Null } else { Value::Object(out) }
 }

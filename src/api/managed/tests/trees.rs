@@ -248,6 +248,8 @@ fn trees_are_compared_by_entry_where_they_are_merged_so() {
     assert_eq!(found, [vec![], vec![".any".to_owned()], vec![".any.b".to_owned()]]);
     let found = compared(&grab_bag(), json!({"map": {}}), json!({"map": null}));
     assert_eq!(found[1], [".map"]);
+    let found = compared(&grab_bag(), json!({"setStr": []}), json!({"setStr": null}));
+    assert_eq!(found[1], [".setStr"]);
 
     // Items that cannot be told apart are one.
     let item = |nv| json!({"key": "a", "id": 1, "nv": nv});
