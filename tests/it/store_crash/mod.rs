@@ -10,6 +10,7 @@
 
 mod examine;
 mod model;
+mod names;
 mod planted;
 mod program;
 mod runner;

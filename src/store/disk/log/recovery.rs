@@ -19,7 +19,11 @@
 //! What was found good need not be durable: it may be in the machine's memory alone, since the process that
 //! wrote it died before its sync, or after one that failed (which leaves pages clean that never
 //! reached the disk). So the last batch is written once more, the same bytes, and synced,
-//! before anything is read from it.
+//! before anything is read from it. The same holds of names: a sync of the directory that failed may have
+//! lost one that still shows, and none that succeeds later need bring it back. A name is known to be durable
+//! where something was done that comes only after its sync: where there is a batch in a file of the log, and
+//! where what a base has replaced is gone. Otherwise the file is given its name once more before anything
+//! relies on it.
 
 use std::io;
 use std::sync::Arc;
@@ -63,12 +67,24 @@ impl Log {
         segment_bytes: u64,
         visit: &mut dyn FnMut(Head),
     ) -> Result<Self> {
-        let names = files.names().map_err(|source| unavailable("listing the store's files", source))?;
+        let listing = |source| unavailable("listing the store's files", source);
+        let mut names = files.names().map_err(listing)?;
+        if finish_naming(&*files, &names)? {
+            names = files.names().map_err(listing)?;
+        }
         let known = || names.iter().filter_map(|name| Identity::parse(name));
         let base = known().filter(|(base, _)| *base).map(|(_, number)| number).max();
         let archive = Arc::new(Archive::default());
         let mut expected = 0;
+        let replaced = |name: &str| {
+            Identity::parse(name)
+                .zip(base)
+                .is_some_and(|((is_base, number), base)| number < base || number == base && !is_base)
+        };
         if let Some(number) = base {
+            if names.iter().any(|name| replaced(name)) {
+                name_again(&*files, &Identity { base: true, number, salt: 0 }.name())?;
+            }
             let candidate = Candidate::open(&*files, true, number)?;
             let (file, next) = candidate.read_base(visit)?;
             expected = next;
@@ -76,15 +92,7 @@ impl Log {
         }
         // What a base has replaced, and what was never completed.
         for name in &names {
-            let stale = match Identity::parse(name) {
-                Some((_, number)) => {
-                    base.is_some_and(|base| number < base) || {
-                        base == Some(number) && !name.starts_with("base")
-                    }
-                }
-                None => name.ends_with(".new"),
-            };
-            if stale {
+            if replaced(name) || name.ends_with(".new") {
                 files.remove(name).map_err(|source| unavailable("removing what was replaced", source))?;
             }
         }
@@ -141,6 +149,9 @@ impl Log {
             files
                 .remove(&candidate.name)
                 .map_err(|source| unavailable("removing what a crash has left", source))?;
+        }
+        if stops[active].3.last.is_none() {
+            name_again(&*files, &stops[active].0.name)?;
         }
         let (candidate, _, _, stop) = &stops[active];
         let io = |source| unavailable("cutting what a crash has left", source);
@@ -362,6 +373,33 @@ impl Candidate {
         }
         Ok(())
     }
+}
+
+/// What a file is called while it is given its name once more.
+const AGAIN: &str = ".again";
+
+/// Gives a file its name once more, durably: it may show and yet be lost on the disk.
+fn name_again(files: &dyn Files, name: &str) -> Result<()> {
+    let again = format!("{name}{AGAIN}");
+    let named = files
+        .rename(name, &again)
+        .and_then(|()| files.rename(&again, name))
+        .and_then(|()| files.sync_directory());
+    named.map_err(|source| unavailable("naming a file once more", source))
+}
+
+/// Ends what [`name_again`] began before a crash; answers whether there was any.
+fn finish_naming(files: &dyn Files, names: &[String]) -> Result<bool> {
+    let mut any = false;
+    for again in names {
+        let Some(name) = again.strip_suffix(AGAIN) else { continue };
+        any = true;
+        files
+            .rename(again, name)
+            .and_then(|()| files.sync_directory())
+            .map_err(|source| unavailable("naming a file once more", source))?;
+    }
+    Ok(any)
 }
 
 /// Verifies a base that has not got its name yet.

@@ -260,7 +260,8 @@ impl Log {
     /// # Errors
     ///
     /// Whatever the disk says. The log goes on with its old files then; which of the two it opens
-    /// with next is the disk's choice, and either is whole.
+    /// with next is the disk's choice, and either is whole. As long as the old ones are there, opening
+    /// does not take it for granted that the base's name is durable.
     pub(in crate::store::disk) fn install(&mut self, base: Base) -> io::Result<()> {
         self.files.rename(&base.temporary, &base.file.name)?;
         self.files.sync_directory()?;
