@@ -19,7 +19,7 @@
 //! What was found good need not be durable: it may be in the machine's memory alone, since the process that
 //! wrote it died before its sync, or after one that failed (which leaves pages clean that never
 //! reached the disk). So the last batch is written once more, the same bytes, and synced,
-//! before anything is read from it. The same holds of names: a sync of the directory that failed may have
+//! before anything is read from it; where there is none yet, the header. The same holds of names: a sync of the directory that failed may have
 //! lost one that still shows, and none that succeeds later need bring it back. A name is known to be durable
 //! where something was done that comes only after its sync: where there is a batch in a file of the log, and
 //! where what a base has replaced is gone. Otherwise the file is given its name once more before anything
@@ -280,9 +280,9 @@ impl Candidate {
         self.file.sync()
     }
 
-    /// Writes the last batch once more.
+    /// Writes the last batch once more; the header, where there is none.
     fn rewrite(&self, stop: &Stop) -> io::Result<()> {
-        let Some(last) = stop.last else { return Ok(()) };
+        let last = stop.last.unwrap_or(0);
         let mut bytes = vec![0; (stop.offset - last) as usize];
         self.file.read_at(&mut bytes, last)?;
         self.file.write_at(&bytes, last)
