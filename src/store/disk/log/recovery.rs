@@ -122,7 +122,8 @@ impl Log {
             && last.identity.is_err()
             && last.is_empty_behind(SECTOR)?
         {
-            candidates.pop();
+            let last = candidates.pop().filter(|_| !candidates.is_empty());
+            last.map_or(Ok(()), |last| remove_left(&*files, &last.name))?;
         }
 
         let mut stops: Vec<(Candidate, Identity, Known, Stop)> = Vec::new();
@@ -146,9 +147,7 @@ impl Log {
 
         // What is behind the end of the chain goes, the last file first, so that none is missed.
         for (candidate, ..) in stops.drain(active + 1..).rev() {
-            files
-                .remove(&candidate.name)
-                .map_err(|source| unavailable("removing what a crash has left", source))?;
+            remove_left(&*files, &candidate.name)?;
         }
         if stops[active].3.last.is_none() {
             name_again(&*files, &stops[active].0.name)?;
@@ -373,6 +372,12 @@ impl Candidate {
         }
         Ok(())
     }
+}
+
+/// Removes a file behind the end of the chain, durably, so that the one before it can go.
+fn remove_left(files: &dyn Files, name: &str) -> Result<()> {
+    let removed = files.remove(name).and_then(|()| files.sync_directory());
+    removed.map_err(|source| unavailable("removing what a crash has left", source))
 }
 
 /// What a file is called while it is given its name once more.
