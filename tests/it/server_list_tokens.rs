@@ -85,6 +85,60 @@ async fn a_list_goes_on_inconsistently_where_its_revision_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limit_at_resource_version_zero_is_none() {
+    let (kit, newest) = three().await;
+    for meant in [None, Some(ResourceVersionMatch::NotOlderThan)] {
+        let mut options = part(1, None);
+        (options.resource_version, options.resource_version_match) = (Some(Revision::NONE), meant);
+        let all = kit.list("", "slots", options.clone()).await.unwrap();
+        assert_eq!(keys(&all), ["first/bar", "second/bar", "second/foo"]);
+        assert_eq!((all.revision, all.continue_token, all.remaining), (newest, None, None));
+        if meant.is_none() {
+            let first = kit.list("", "slots", part(1, None)).await.unwrap();
+            options.continue_token = first.continue_token;
+            let rest = kit.list("", "slots", options).await.unwrap();
+            assert_eq!(
+                (keys(&rest), rest.continue_token),
+                (vec!["second/bar".into(), "second/foo".into()], None)
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_one_name_is_of_what_is_now_though_it_has_a_limit() {
+    let (kit, before) = three().await;
+    let updated = kit.put("second", "slots/foo", placed("foo", "new")).await.revision();
+    // What the selectors leave, asked with a limit and a revision, and whether it means that revision.
+    let rows = [
+        ("second", "metadata.name=foo", false),
+        ("", "metadata.namespace=second,metadata.name=foo", false),
+        ("", "metadata.name=foo", true),
+        ("second", "metadata.name!=bar", true),
+        ("second", "", true),
+    ];
+    for (namespace, fields, exact) in rows {
+        let mut options = part(5, None);
+        options.fields = fields.parse().unwrap();
+        options.resource_version = Some(before);
+        let list = kit.list(namespace, "slots", options.clone()).await.unwrap();
+        let last = list.items.last().unwrap();
+        assert_eq!(last.key().to_string(), "second/foo", "{namespace:?} {fields}");
+        let (at, of) = if exact { (before, before) } else { (updated, updated) };
+        assert_eq!((list.revision, last.revision()), (at, of), "{namespace:?} {fields}");
+        // One object has nothing to go on with: a token is not read.
+        options.continue_token = Some("not a token".into());
+        let list = kit.list(namespace, "slots", options.clone()).await;
+        assert_eq!(list.is_err(), exact, "{namespace:?} {fields}");
+        // What says exact means it.
+        options.continue_token = None;
+        options.resource_version_match = Some(ResourceVersionMatch::Exact);
+        let list = kit.list(namespace, "slots", options).await.unwrap();
+        assert_eq!(list.items.last().unwrap().revision(), before, "{namespace:?} {fields}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rare_object_is_found_at_once_though_it_is_the_last() {
     let kit = kit().await;
     let mut last = Revision::NONE;

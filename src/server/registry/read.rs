@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Call, corrupt, store_error, too_large};
-use crate::api::{Object, Revision, Status, field, status};
+use crate::api::{Object, Revision, Status, field, names, status};
 use crate::client::{GetOptions, ListOptions, ObjectList, ResourceVersionMatch, Response};
 use crate::server::{Answer, continue_token};
 use crate::store;
@@ -56,10 +56,7 @@ pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<Objec
         labels: options.labels.clone(),
         fields: options.fields.clone(),
         at,
-        limit: options
-            .limit
-            .filter(|limit| *limit > 0)
-            .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+        limit: limit(options).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         start,
     };
     let list = async || call.server.cached().list(&call.row, &query).await;
@@ -97,9 +94,35 @@ fn below<'a>(call: &Call<'_>, key: &'a str) -> &'a str {
     }
 }
 
+/// How many objects a page has; all where none is said, and at resource version 0, which is about what is at
+/// hand and not about what it costs.
+///
+/// Source: `computeListLimit` of `k8s.io/apiserver/pkg/storage/cacher` (1.36).
+fn limit(options: &ListOptions) -> Option<u64> {
+    options.limit.filter(|limit| *limit > 0 && options.resource_version != Some(Revision::NONE))
+}
+
+/// Whether a list is of one object, which its selectors name.
+///
+/// Source: `ListPredicate` of `k8s.io/apiserver/pkg/registry/generic/registry` (1.36).
+fn is_of_one(call: &Call<'_>, options: &ListOptions) -> bool {
+    let named =
+        options.fields.required("metadata.name").is_some_and(|name| names::path_segment(name).is_empty());
+    let placed = || match call.namespace() {
+        "" => options
+            .fields
+            .required("metadata.namespace")
+            .is_some_and(|name| names::dns1123_label(name).is_empty()),
+        _ => true,
+    };
+    named && (!call.row.namespaced() || placed())
+}
+
 /// Where a list starts: at which revision, and with which key.
 fn start(call: &Call<'_>, options: &ListOptions) -> Result<(At, Option<String>), Status> {
-    if let Some(token) = options.continue_token.as_deref().filter(|token| !token.is_empty()) {
+    let one = is_of_one(call, options);
+    // Of one object nothing is left to go on with: Kubernetes does not even read the token then.
+    if !one && let Some(token) = options.continue_token.as_deref().filter(|token| !token.is_empty()) {
         let (revision, start) = continue_token::decode(token)
             .map_err(|error| status::bad_request(format!("invalid continue token: {error}")))?;
         if options.resource_version.is_some_and(|revision| revision != Revision::NONE) {
@@ -117,11 +140,7 @@ fn start(call: &Call<'_>, options: &ListOptions) -> Result<(At, Option<String>),
         (Some(revision), Some(ResourceVersionMatch::Exact)) => (At::Exact(revision), None),
         // Reads are always fresh here, which satisfies "any" and "not older than" alike; a limit
         // without a match means the exact revision, as Kubernetes has it since chunks exist.
-        (Some(revision), None)
-            if options.limit.is_some_and(|limit| limit > 0) && revision != Revision::NONE =>
-        {
-            (At::Exact(revision), None)
-        }
+        (Some(revision), None) if !one && limit(options).is_some() => (At::Exact(revision), None),
         (Some(revision), _) if revision != Revision::NONE => (At::AtLeast(revision), None),
         _ => (At::Newest, None),
     })
