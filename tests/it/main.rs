@@ -6,6 +6,7 @@
 compile_error!("the tests need every part that needs only Rust: cargo test --features portable");
 
 mod bad_input;
+mod clients;
 mod cluster;
 mod determinism;
 mod https;

@@ -4,6 +4,7 @@
 #[cfg(feature = "etcd")]
 pub(crate) mod etcd;
 pub(crate) mod kubectl;
+pub(crate) mod tool;
 
 use std::sync::Arc;
 
