@@ -9,6 +9,7 @@ mod bad_input;
 mod clients;
 mod cluster;
 mod determinism;
+mod helm;
 mod https;
 mod kube_rs;
 mod kubectl;
