@@ -5,6 +5,9 @@
 //! [`manifest`], looked up in a [`Scheme`], decoded, pruned and defaulted by [`schema`], changed by
 //! [`patch`] or applied by [`managed`], checked by [`validation`], and then stands as an [`Object`].
 
+#[cfg(feature = "cel")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cel")))]
+pub mod cel;
 pub mod cidr;
 pub mod conditions;
 pub mod defaults;
