@@ -3,7 +3,8 @@
 //!
 //! Plain data: nothing here waits, reads a clock or opens a file. A manifest is read by
 //! [`manifest`], looked up in a [`Scheme`], decoded, pruned and defaulted by [`schema`], changed by
-//! [`patch`] or applied by [`managed`], checked by [`validation`], and then stands as an [`Object`].
+//! [`patch`] or applied by [`managed`], checked by [`validation`], and then stands as an [`Object`]. What
+//! the schema table is for built-in kinds, [`structural`] is for custom ones.
 
 pub mod cidr;
 pub mod conditions;
@@ -24,6 +25,7 @@ pub mod schema;
 mod scheme;
 pub mod selector;
 pub mod status;
+pub mod structural;
 pub mod validation;
 
 pub use kube_core::{GroupVersion, GroupVersionKind, GroupVersionResource};

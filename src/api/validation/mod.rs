@@ -151,5 +151,13 @@ impl Options {
     }
 }
 
+/// What is wrong with the metadata of an object inside another one, at `path`.
+pub(in crate::api) fn embedded_metadata(path: &field::Path, metadata: &Value) -> Vec<field::Error> {
+    let mut errors = Vec::new();
+    metadata::embedded(&At::root(metadata), &mut errors);
+    let placed = |error: field::Error| field::Error { field: format!("{path}.{}", error.field), ..error };
+    errors.into_iter().map(placed).collect()
+}
+
 #[cfg(test)]
 mod tests;
