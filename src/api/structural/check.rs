@@ -57,6 +57,11 @@ pub(in crate::api) enum ChildStep<'a> {
 }
 
 impl ChildStep<'_> {
+    /// Whether the schema says nothing of structure: whether it stands in `allOf` and the like.
+    pub(in crate::api) fn is_value_validation(self) -> bool {
+        matches!(self, Self::Index(..) | Self::Field("not"))
+    }
+
     pub(in crate::api) fn path(self, parent: &Path) -> Path {
         match self {
             Self::Field(name) => parent.child(name),

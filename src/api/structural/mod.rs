@@ -31,6 +31,7 @@ mod parse;
 mod pattern;
 mod prune;
 mod publish;
+mod rules;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ mod trail;
 mod validate;
 mod version;
 
+pub(in crate::api) use check::children;
 pub use check::{check, unsupported};
 pub use defaults::{check_defaults, prune_defaults};
 pub use field_path::field_path;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::defaults::prune_defaults;
 use super::parse::ParseError;
+use super::rules::Rules;
 use super::schema::Schema;
 use crate::api::managed;
 
@@ -15,6 +16,7 @@ pub struct Version {
     open_api: Option<Arc<Value>>,
     schema: Option<Schema>,
     status: Option<Schema>,
+    rules: Option<Rules>,
     keeps_unknown: bool,
     converts_by_webhook: bool,
     /// The kind of lists.
@@ -35,6 +37,62 @@ pub struct ScalePaths {
     pub status: String,
     /// The selector of their pods, as text; none where there is none.
     pub selector: Option<String>,
+}
+
+impl ScalePaths {
+    /// The number at a path; none where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Where something else stands there.
+    pub fn number(path: &str, tree: &Value) -> Result<Option<i64>, String> {
+        let Some(value) = at(path, tree)? else { return Ok(None) };
+        value.as_i64().map(Some).ok_or_else(|| misfit(path, value, "int64"))
+    }
+
+    /// The selector; none where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Where something else than a text stands there.
+    pub fn text<'a>(&self, tree: &'a Value) -> Result<Option<&'a str>, String> {
+        let Some(path) = &self.selector else { return Ok(None) };
+        let Some(value) = at(path, tree)? else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| misfit(path, value, "string"))
+    }
+}
+
+/// What stands at a path of fields.
+fn at<'a>(path: &str, tree: &'a Value) -> Result<Option<&'a Value>, String> {
+    let mut value = tree;
+    let mut seen = String::new();
+    for step in path.trim_start_matches('.').split('.') {
+        let Value::Object(map) = value else {
+            return if value.is_null() {
+                Ok(None)
+            } else {
+                Err(misfit(&seen, value, "map[string]interface{}"))
+            };
+        };
+        let Some(next) = map.get(step) else { return Ok(None) };
+        seen.push('.');
+        seen.push_str(step);
+        value = next;
+    }
+    Ok(Some(value))
+}
+
+fn misfit(path: &str, value: &Value, wanted: &str) -> String {
+    let (shown, found) = match value {
+        Value::Null => ("<nil>".to_owned(), "<nil>"),
+        Value::Bool(flag) => (flag.to_string(), "bool"),
+        Value::Number(number) if number.is_f64() => (number.to_string(), "float64"),
+        Value::Number(number) => (number.to_string(), "int64"),
+        Value::String(text) => (text.clone(), "string"),
+        Value::Array(_) => (value.to_string(), "[]interface {}"),
+        Value::Object(_) => (value.to_string(), "map[string]interface {}"),
+    };
+    format!("{path} accessor error: {shown} is of the type {found}, expected {wanted}")
 }
 
 impl Version {
@@ -60,6 +118,10 @@ impl Version {
             }
             None => None,
         };
+        if cfg!(not(feature = "cel")) && schema.as_ref().is_some_and(Schema::has_rules) {
+            let why = "it has rules in CEL, and this server was built without the feature `cel`";
+            return Err(ParseError::new(why));
+        }
         let keeps_unknown = spec["preserveUnknownFields"] == true || schema.is_none();
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let kind = spec.pointer("/names/kind").and_then(Value::as_str).unwrap_or_default();
@@ -70,6 +132,7 @@ impl Version {
             own.unwrap_or_else(|| format!("{group}/{name} {kind} is deprecated"))
         };
         Ok(Self {
+            rules: schema.as_ref().zip(open_api).and_then(|(schema, open_api)| Rules::of(schema, open_api)),
             status: schema.as_ref().and_then(|schema| schema.properties.get("status")).cloned(),
             schema,
             open_api: open_api.cloned().map(Arc::new),
@@ -95,6 +158,11 @@ impl Version {
     #[must_use]
     pub fn status_schema(&self) -> Option<&Schema> {
         self.status.as_ref()
+    }
+
+    /// The rules of the schema, where it has any.
+    pub(in crate::api) fn rules(&self) -> Option<&Rules> {
+        self.rules.as_ref()
     }
 
     /// The schema as the definition has it.
