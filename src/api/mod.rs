@@ -6,6 +6,9 @@
 //! [`patch`] or applied by [`managed`], checked by [`validation`], and then stands as an [`Object`]. What
 //! the schema table is for built-in kinds, [`structural`] is for custom ones.
 
+#[cfg(feature = "cel")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cel")))]
+pub mod cel;
 pub mod cidr;
 pub mod conditions;
 pub mod defaults;
