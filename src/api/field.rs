@@ -61,6 +61,8 @@ pub struct Error {
     pub value: Value,
     /// What it should have been.
     pub detail: String,
+    /// Whether the value is left out of what is said: it is long, and says nothing.
+    pub value_omitted: bool,
 }
 
 /// What sort of wrong a field is.
@@ -124,7 +126,7 @@ impl ErrorKind {
 
 impl Error {
     fn new(kind: ErrorKind, path: &Path, value: Value, detail: impl Into<String>) -> Self {
-        Self { kind, field: path.to_string(), value, detail: detail.into() }
+        Self { kind, field: path.to_string(), value, detail: detail.into(), value_omitted: false }
     }
 
     /// It must be set and is not.
@@ -188,6 +190,18 @@ impl Error {
         Self::new(ErrorKind::TypeInvalid, path, value.into(), detail)
     }
 
+    /// Checking it failed, through no fault of the value.
+    #[must_use]
+    pub fn internal(path: &Path, detail: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, path, Value::Null, detail)
+    }
+
+    /// The same error, which does not show the value.
+    #[must_use]
+    pub fn without_value(self) -> Self {
+        Self { value_omitted: true, ..self }
+    }
+
     /// The error without its field, as causes of a `Status` carry it.
     #[must_use]
     pub fn detail_text(&self) -> String {
@@ -196,6 +210,7 @@ impl Error {
             ErrorKind::Required | ErrorKind::Forbidden | ErrorKind::TooLong | ErrorKind::Internal => {
                 title.to_owned()
             }
+            _ if self.value_omitted => title.to_owned(),
             _ => format!("{title}: {}", self.value),
         };
         if self.detail.is_empty() { shown } else { format!("{shown}: {}", self.detail) }

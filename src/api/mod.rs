@@ -3,7 +3,8 @@
 //!
 //! Plain data: nothing here waits, reads a clock or opens a file. A manifest is read by
 //! [`manifest`], looked up in a [`Scheme`], decoded, pruned and defaulted by [`schema`], changed by
-//! [`patch`] or applied by [`managed`], checked by [`validation`], and then stands as an [`Object`].
+//! [`patch`] or applied by [`managed`], checked by [`validation`], and then stands as an [`Object`]. What
+//! the schema table is for built-in kinds, [`structural`] is for custom ones.
 
 #[cfg(feature = "cel")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cel")))]
@@ -27,6 +28,7 @@ pub mod schema;
 mod scheme;
 pub mod selector;
 pub mod status;
+pub mod structural;
 pub mod validation;
 
 pub use kube_core::{GroupVersion, GroupVersionKind, GroupVersionResource};

@@ -2,10 +2,13 @@
 
 use std::any::TypeId;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube_core::{ClusterResourceScope, GroupVersionKind, GroupVersionResource};
 use serde_json::Value;
+
+use super::structural::Version;
 
 type Text = Cow<'static, str>;
 
@@ -46,6 +49,8 @@ pub struct Resource {
     pub storage: Text,
     /// The name of the type in [`schema`](crate::api::schema)'s table; none where any field is kept.
     pub schema: Option<Text>,
+    /// What a CustomResourceDefinition says of the objects; none of kinds that no definition made.
+    pub custom: Option<Arc<Version>>,
 }
 
 /// Where objects of a resource live.
@@ -136,6 +141,7 @@ impl Resource {
                 plural.clone()
             },
             schema: None,
+            custom: None,
             group,
             kind,
             plural,

@@ -17,6 +17,7 @@ mod recorder;
 pub mod remote;
 mod request;
 mod response;
+mod webhook;
 pub mod wire;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub use request::{
     PropagationPolicy, Request, ResourceVersionMatch, Target, WatchOptions, WriteOptions,
 };
 pub use response::{Body, ObjectList, Response, WatchEvent, WatchStream};
+pub use webhook::{WebhookClient, WebhookTarget};
 
 /// A client of a control plane.
 ///

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::allocate::Ranges;
 use super::tokens::Tokens;
-use super::{ApiServer, Authorizer, Inner, PortRange, RoleTable, Served, Streams};
+use super::{ApiServer, Authorizer, Inner, PortRange, RoleTable, Served, Streams, webhook};
 use crate::api::cidr::{Cidr, CidrError};
 use crate::api::{Scheme, Status};
-use crate::client::NodeDialer;
+use crate::client::{NodeDialer, WebhookClient};
 use crate::env::Env;
 use crate::store::cached::Cached;
 use crate::store::{ObjectStore, compactor};
@@ -22,6 +22,7 @@ pub struct ApiServerBuilder {
     env: Option<Env>,
     authorizer: Option<Arc<dyn Authorizer>>,
     node_dialer: Option<Arc<dyn NodeDialer>>,
+    webhooks: Option<Arc<dyn WebhookClient>>,
     service_cidr: Option<Cidr>,
     node_ports: PortRange,
     loopback_endpoints: bool,
@@ -62,6 +63,7 @@ impl ApiServerBuilder {
             env: None,
             authorizer: None,
             node_dialer: None,
+            webhooks: None,
             service_cidr: None,
             node_ports: PortRange::default(),
             loopback_endpoints: false,
@@ -103,6 +105,13 @@ impl ApiServerBuilder {
     #[must_use]
     pub fn node_dialer(mut self, dialer: Arc<dyn NodeDialer>) -> Self {
         self.node_dialer = Some(dialer);
+        self
+    }
+
+    /// The way to ask webhooks; where none is given, over HTTPS with the feature `remote`, and else none.
+    #[must_use]
+    pub fn webhooks(mut self, client: Arc<dyn WebhookClient>) -> Self {
+        self.webhooks = Some(client);
         self
     }
 
@@ -165,6 +174,8 @@ impl ApiServerBuilder {
             compactor: interval.map(|interval| compactor::start_shared(store.clone(), interval, &env)),
             cached: Cached::new(store, &env),
             served: RwLock::new(Served { scheme, definitions: BTreeMap::new() }),
+            naming: tokio::sync::Mutex::new(()),
+            webhooks: self.webhooks.or_else(|| webhook::default_client(&env)),
             authorizer: self.authorizer.unwrap_or_else(|| Arc::new(RoleTable::default())),
             node_dialer: self.node_dialer,
             ranges: Ranges { addresses, ports: self.node_ports },

@@ -35,6 +35,7 @@ mod strategy;
 mod subresources;
 mod tokens;
 mod tree;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,7 +49,7 @@ pub use builder::{ApiServerBuilder, BuildError};
 pub use roles::{RoleTable, Rule};
 
 use crate::api::{GroupVersionResource, Object, Resource, Revision, Scheme, Status, validation};
-use crate::client::{Client, Identity, NodeDialer, Request, Response};
+use crate::client::{Client, Identity, NodeDialer, Request, Response, WebhookClient};
 use crate::env::{Env, Stream, Task};
 use crate::store;
 use crate::store::cached::Cached;
@@ -61,6 +62,9 @@ struct Inner {
     env: Env,
     cached: Arc<Cached>,
     served: RwLock<Served>,
+    /// Held by who writes a definition.
+    naming: tokio::sync::Mutex<()>,
+    webhooks: Option<Arc<dyn WebhookClient>>,
     authorizer: Arc<dyn Authorizer>,
     node_dialer: Option<Arc<dyn NodeDialer>>,
     ranges: allocate::Ranges,
@@ -89,6 +93,7 @@ struct Streams {
 }
 
 /// A server that may be gone.
+#[derive(Clone)]
 pub(crate) struct Downgraded(Weak<Inner>);
 
 /// What a request is answered with, and what goes with it on a wire.

@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 
 use self::head::Head;
 use super::schema::{self, ProtobufError};
+use super::structural::Version;
 use super::{Resource, Revision};
 
 pub use self::head::Labels;
@@ -131,6 +132,44 @@ impl Object {
     ///
     /// When the bytes are no JSON object, and no protobuf of a built-in kind.
     pub fn from_body(resource: Arc<Resource>, revision: Revision, body: &Bytes) -> Result<Self, DecodeError> {
+        if let Some(version) = resource.custom.clone() {
+            return Self::from_custom_body(resource, &version, revision, body);
+        }
+        Self::from_plain_body(resource, revision, body)
+    }
+
+    /// A custom resource as its definition has it by now, whatever it had when it was stored. In the version
+    /// in which it was stored, where only a webhook could make another of it.
+    fn from_custom_body(
+        resource: Arc<Resource>,
+        version: &Version,
+        revision: Revision,
+        body: &Bytes,
+    ) -> Result<Self, DecodeError> {
+        let what = || format!("the body of a {}", resource.kind);
+        let mut tree: Value =
+            serde_json::from_slice(body).map_err(|source| DecodeError { what: what(), source })?;
+        let stored = tree.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+        let is_own = stored.is_empty() || stored == resource.api_version();
+        if !is_own && version.converts_by_webhook() {
+            let version = stored.rsplit('/').next().unwrap_or_default().to_owned();
+            let foreign = Resource { version: version.into(), custom: None, ..(*resource).clone() };
+            return Self::from_plain_body(Arc::new(foreign), revision, body);
+        }
+        version.read(&mut tree);
+        let read = Self::from_tree(resource, revision, tree)?;
+        // What is as it was stored shares its bytes.
+        if read.body() == body {
+            return Self::from_plain_body(read.resource().clone(), revision, body);
+        }
+        Ok(read)
+    }
+
+    fn from_plain_body(
+        resource: Arc<Resource>,
+        revision: Revision,
+        body: &Bytes,
+    ) -> Result<Self, DecodeError> {
         if let Some(head) = skim::skim(&resource, body, false) {
             return Ok(Self::assemble(revision, Arc::new(Core { resource, body: body.clone(), head })));
         }

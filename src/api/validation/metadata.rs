@@ -50,6 +50,19 @@ pub(super) fn create(object: &At<'_>, row: &Resource, errors: &mut Errors) {
     finalizers(&metadata.get("finalizers"), errors);
 }
 
+/// Metadata of an object that stands inside another one and is never stored by itself.
+pub(super) fn embedded(metadata: &At<'_>, errors: &mut Errors) {
+    let (name, generate) = (metadata.get("name"), metadata.get("generateName"));
+    if !generate.text().is_empty() {
+        checks::sentences(&generate, names::path_segment(&masked(generate.text())), errors);
+    }
+    checks::named_if_set(&name, names::path_segment, errors);
+    checks::named_if_set(&metadata.get("namespace"), names::dns1123_label, errors);
+    checks::non_negative(&metadata.get("generation"), errors);
+    common(metadata, errors);
+    finalizers(&metadata.get("finalizers"), errors);
+}
+
 /// Metadata on an update. Whether the revision is the newest is the server's to judge.
 pub(super) fn update(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
     let (new, old) = (new.get("metadata"), old.get("metadata"));

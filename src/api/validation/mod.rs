@@ -15,7 +15,8 @@ mod at;
 mod autoscaling;
 mod checks;
 mod config;
-mod definition;
+mod custom;
+pub(crate) mod definition;
 mod endpoints;
 mod event;
 mod lease;
@@ -51,26 +52,74 @@ pub fn update_status(new: &Object, old: &Object) -> Vec<field::Error> {
     Options::default().update_status(new, old)
 }
 
+/// What is found in an object.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Findings {
+    /// What is wrong with it.
+    pub errors: Vec<field::Error>,
+    /// What its writer should know besides.
+    pub warnings: Vec<String>,
+}
+
 impl Options {
+    /// What is found in a new object.
+    #[must_use]
+    pub fn judge_create(&self, object: &Object) -> Findings {
+        let (row, tree) = (object.resource(), object.tree());
+        let mut findings = Findings { errors: self.create_tree(row, &tree), warnings: Vec::new() };
+        if let Some(version) = &row.custom {
+            custom::create(version, &tree, &mut findings);
+        } else if is_definition(row) {
+            findings.warnings = definition::warnings(&tree, None);
+        }
+        findings
+    }
+
+    /// What is found in an object that is to replace another.
+    #[must_use]
+    pub fn judge_update(&self, new: &Object, old: &Object) -> Findings {
+        let (row, tree, old) = (new.resource(), new.tree(), old.tree());
+        let mut findings = Findings { errors: self.update_tree(row, &tree, &old), warnings: Vec::new() };
+        if let Some(version) = &row.custom {
+            custom::update(version, &tree, &old, &mut findings);
+        } else if is_definition(row) {
+            findings.warnings = definition::warnings(&tree, Some(&old));
+        }
+        findings
+    }
+
+    /// What is found in an object whose status is to replace another's.
+    #[must_use]
+    pub fn judge_update_status(&self, new: &Object, old: &Object) -> Findings {
+        let (row, tree, old) = (new.resource(), new.tree(), old.tree());
+        let errors = self.update_status_tree(row, &tree, &old);
+        let mut findings = Findings { errors, warnings: Vec::new() };
+        if let Some(version) = &row.custom {
+            custom::update_status(version, &tree, &old, &mut findings);
+        }
+        findings
+    }
+
     /// What is wrong with a new object.
     #[must_use]
     pub fn create(&self, object: &Object) -> Vec<field::Error> {
-        self.create_tree(object.resource(), &object.tree())
+        self.judge_create(object).errors
     }
 
     /// What is wrong with an object that is to replace another.
     #[must_use]
     pub fn update(&self, new: &Object, old: &Object) -> Vec<field::Error> {
-        self.update_tree(new.resource(), &new.tree(), &old.tree())
+        self.judge_update(new, old).errors
     }
 
     /// What is wrong with an object whose status is to replace another's.
     #[must_use]
     pub fn update_status(&self, new: &Object, old: &Object) -> Vec<field::Error> {
-        self.update_status_tree(new.resource(), &new.tree(), &old.tree())
+        self.judge_update_status(new, old).errors
     }
 
-    /// [`Options::create`], of a tree.
+    /// [`Options::create`], of a tree; what a definition says of custom resources is not judged.
     #[must_use]
     pub fn create_tree(&self, row: &Resource, tree: &Value) -> Vec<field::Error> {
         let (object, mut errors) = (At::root(tree), Vec::new());
@@ -85,7 +134,7 @@ impl Options {
         errors
     }
 
-    /// [`Options::update`], of trees.
+    /// [`Options::update`], of trees; what a definition says of custom resources is not judged.
     #[must_use]
     pub fn update_tree(&self, row: &Resource, new: &Value, old: &Value) -> Vec<field::Error> {
         let (new, old, mut errors) = (At::root(new), At::root(old), Vec::new());
@@ -108,7 +157,7 @@ impl Options {
         errors
     }
 
-    /// [`Options::update_status`], of trees.
+    /// [`Options::update_status`], of trees; what a definition says of custom resources is not judged.
     #[must_use]
     pub fn update_status_tree(&self, row: &Resource, new: &Value, old: &Value) -> Vec<field::Error> {
         let (new, old, mut errors) = (At::root(new), At::root(old), Vec::new());
@@ -120,6 +169,7 @@ impl Options {
                 node::update(&new, &old, &mut errors);
             }
             ("apps", kind) => workload::status(kind, &new, &old, &mut errors),
+            ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::status(&new, &mut errors),
             _ => {}
         }
         errors
@@ -145,10 +195,22 @@ impl Options {
                 endpoints::slice(object, old, self.loopback_endpoints, errors);
             }
             ("", "Endpoints") => endpoints::legacy(object, self.loopback_endpoints, errors),
-            ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::object(object, errors),
+            ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::object(object, old, errors),
             _ => {}
         }
     }
+}
+
+fn is_definition(row: &Resource) -> bool {
+    row.group == "apiextensions.k8s.io" && row.kind == "CustomResourceDefinition"
+}
+
+/// What is wrong with the metadata of an object inside another one, at `path`.
+pub(crate) fn embedded_metadata(path: &field::Path, metadata: &Value) -> Vec<field::Error> {
+    let mut errors = Vec::new();
+    metadata::embedded(&At::root(metadata), &mut errors);
+    let placed = |error: field::Error| field::Error { field: format!("{path}.{}", error.field), ..error };
+    errors.into_iter().map(placed).collect()
 }
 
 #[cfg(test)]

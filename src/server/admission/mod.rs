@@ -8,14 +8,10 @@ use serde_json::Value;
 
 use super::registry::Call;
 use super::tree::text;
-use crate::api::{Object, Status, status};
+use crate::api::{Object, Status};
 
 /// Looks at an object that is to be made, and fills in what is missing.
 pub(crate) async fn create(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
-    if call.server.is_terminating(&call.row) {
-        let message = "create not allowed while custom resource definition is terminating";
-        return Err(status::failure(405, "MethodNotAllowed", message));
-    }
     namespace::exists(call, tree).await?;
     node::create(call, tree)?;
     if call.row.group.is_empty() && call.row.kind == "Pod" {

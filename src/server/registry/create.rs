@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::update::{Change, Committed};
-use super::{Call, decode, store_error};
+use super::{Call, decode};
 use crate::api::{Object, Status, defaults, names, schema, status};
 use crate::client::{Payload, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
@@ -36,6 +36,7 @@ pub(crate) async fn create_tree(
         // Kubernetes has no reason for this one, and answers 500.
         return Err(status::failure(500, "", "resourceVersion should not be set on objects to be created"));
     }
+    let _gate = call.server.may_create(&call.row, text(&tree, &["metadata", "name"])).await?;
     default(call, &mut tree)?;
     admission::create(call, &mut tree).await?;
     fill_metadata(call, &mut tree);
@@ -73,18 +74,13 @@ enum Stored {
 
 async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Result<Stored, Status> {
     let valid = call.object(tree.clone())?;
-    let errors = call.server.validation().create(&valid);
-    if !errors.is_empty() {
-        return Err(call.invalid(valid.name(), &errors));
-    }
+    let findings = call.server.validation().judge_create(&valid);
+    call.accept(valid.name(), findings)?;
     let (mut avoid, ttl) = (Avoid::default(), call.server.ttl(&call.row));
     loop {
         let (object, claims) = Claims::of(call, None, valid.clone(), &avoid).await?;
         if options.dry_run {
-            let found = call.server.cached().get(&call.row, object.key()).await;
-            return Ok(found
-                .map_err(|error| store_error(&error))?
-                .map_or(Stored::Yes(object), Stored::Exists));
+            return Ok(call.find(object.key()).await?.map_or(Stored::Yes(object), Stored::Exists));
         }
         match call.server.commit(Change::Create(object.clone()), &claims, ttl).await? {
             Committed::At(revision) => {

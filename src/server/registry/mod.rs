@@ -15,15 +15,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Answer, ApiServer, convert, reviews, subresources};
-use crate::api::{Object, ObjectKey, Resource, Revision, Status, field, names, status};
+use super::{Answer, ApiServer, convert, definitions, reviews, subresources};
+use crate::api::{Object, ObjectKey, Resource, Revision, Status, field, names, status, validation};
 use crate::client::{Identity, Patch, PatchType, Request, Response, Target, WriteOptions};
 use crate::store;
 
 pub(crate) use create::create_tree;
 pub(crate) use decode::{decode, decode_as};
 pub(crate) use delete::{Verdict, delete_object};
-pub(crate) use scale::Paths;
 pub(crate) use update::{Change, Committed, Next, Scope, modify};
 
 /// One request while it is served: who asks, for what, and what to tell them besides.
@@ -56,10 +55,14 @@ pub(super) async fn serve(
         Request::Connect { .. } | Request::Raw(_) => return Err(status::no_such_resource()),
     };
     let scheme = server.scheme();
-    let asked = scheme.resource(&target.resource).ok_or_else(status::no_such_resource)?.clone();
-    let row = convert::stored(&scheme, &asked);
+    let asked = scheme.resource(&target.resource).ok_or_else(|| server.unserved(&target.resource))?.clone();
+    let row = convert::judged(&scheme, &asked);
     let mut call = Call { server, identity, asked, row, target: &target, warnings: Vec::new() };
     call.check_shape(verb)?;
+    let deprecation = call.row.custom.as_ref().and_then(|version| version.deprecation.clone());
+    call.warnings.extend(deprecation);
+    let writes = !matches!(verb, "get" | "list" | "watch") && definitions::is_definition(&call.row);
+    let _alone = if writes { Some(server.alone_with_definitions().await) } else { None };
     let Answer { response, created, .. } = dispatch(&mut call, request).await?;
     let response = convert::response(&call.row, &call.asked, response)?;
     Ok(Answer { response, warnings: call.warnings, created })
@@ -160,6 +163,16 @@ pub(crate) fn not_allowed() -> Status {
 }
 
 impl<'a> Call<'a> {
+    /// What the server does by itself.
+    pub(crate) fn of_server(
+        server: &'a ApiServer,
+        identity: &'a Identity,
+        row: &Arc<Resource>,
+        target: &'a Target,
+    ) -> Self {
+        Self { server, identity, asked: row.clone(), row: row.clone(), target, warnings: Vec::new() }
+    }
+
     /// Namespace and name, as far as the target has them.
     pub(crate) fn key(&self) -> ObjectKey {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
@@ -247,12 +260,36 @@ impl<'a> Call<'a> {
 
     /// The object as it is now.
     pub(crate) async fn current(&self) -> Result<Option<Object>, Status> {
-        self.server.cached().get(&self.row, &self.key()).await.map_err(|error| store_error(&error))
+        self.find(&self.key()).await
+    }
+
+    /// An object of the resource as it is now.
+    async fn find(&self, key: &ObjectKey) -> Result<Option<Object>, Status> {
+        let stored = self.server.stored_row(&self.row);
+        match self.server.cached().get(&stored, key).await.map_err(|error| store_error(&error))? {
+            Some(object) => convert::one_from_store(self.server, &self.row, object).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Whether it is stored otherwise than it would be stored now.
     async fn is_stale(&self, object: &Object) -> Result<bool, Status> {
-        self.server.cached().is_stale(object).await.map_err(|error| store_error(&error))
+        let stored = convert::to_store(self.server, object.clone()).await?;
+        self.server.cached().is_stale(&stored).await.map_err(|error| store_error(&error))
+    }
+
+    /// Fails with what is wrong with an object, and notes what its writer should know besides.
+    pub(crate) fn accept(&mut self, name: &str, findings: validation::Findings) -> Result<(), Status> {
+        if !findings.errors.is_empty() {
+            return Err(self.invalid(name, &findings.errors));
+        }
+        // A retried write is judged again, and told once.
+        for warning in findings.warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+        Ok(())
     }
 
     /// Whether the caller is a node's agent, and which.

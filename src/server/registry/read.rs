@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Call, corrupt, store_error, too_large};
 use crate::api::{Object, Revision, Status, field, names, status};
 use crate::client::{GetOptions, ListOptions, ObjectList, ResourceVersionMatch, Response};
-use crate::server::{Answer, continue_token};
+use crate::server::{Answer, continue_token, convert};
 use crate::store;
 use crate::store::cached::{At, ListQuery, ObjectPage};
 
@@ -59,7 +59,8 @@ pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<Objec
         limit: limit(options).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         start,
     };
-    let list = async || call.server.cached().list(&call.row, &query).await;
+    let stored = call.server.stored_row(&call.row);
+    let list = async || call.server.cached().list(&stored, &query).await;
     let page = match (list().await, at) {
         (Err(store::Error::FutureRevision { .. }), At::AtLeast(asked) | At::Exact(asked)) => {
             happened(call, asked).await?;
@@ -68,7 +69,10 @@ pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<Objec
         (page, _) => page,
     };
     match page {
-        Ok(page) => Ok(answer(call, page)),
+        Ok(mut page) => {
+            page.items = convert::from_store(call.server, &call.row, page.items).await?;
+            Ok(answer(call, page))
+        }
         Err(store::Error::Compacted { .. }) if query.start.is_some() => Err(continue_expired(call, &query)),
         Err(store::Error::Unreadable { values, more }) => Err(corrupt::list_error(call, &values, more)),
         Err(error) => Err(store_error(&error)),

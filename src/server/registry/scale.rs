@@ -8,24 +8,34 @@ use super::patch::Parsed;
 use super::update::{Scope, check_name, modify, replace};
 use super::{Call, decode};
 use crate::api::selector::LabelSelector;
+use crate::api::structural::ScalePaths;
 use crate::api::{Object, Status, field, status};
 use crate::client::{Patch, Payload, Response, WriteOptions};
+use crate::server::Answer;
 use crate::server::subresources::body_row;
 use crate::server::tree::{at, map_mut, text};
-use crate::server::{Answer, definitions};
 
 /// Where a kind keeps what a Scale shows; dotted paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Paths {
-    pub(crate) spec: String,
-    pub(crate) status: String,
-    pub(crate) selector: Option<String>,
+struct Paths {
+    spec: String,
+    status: String,
+    selector: Option<String>,
+    /// A custom resource may have no replicas at all, or something else in their place.
+    custom: bool,
 }
+
+/// What stands for replicas that a custom resource does not have, until somebody gives it some.
+const ABSENT: i64 = i32::MIN as i64;
 
 /// Reads the scale of an object.
 pub(super) async fn get(call: &Call<'_>) -> Result<Answer, Status> {
     let current = call.current().await?.ok_or_else(|| call.not_found())?;
-    let paths = paths(call).await?;
+    let paths = paths(call)?;
+    if replicas(&paths, &current.tree())? == ABSENT {
+        let field = format!(".{}", paths.spec);
+        return Err(status::internal(format!("the spec replicas field {field:?} does not exist")));
+    }
     shown(&paths, &current)
 }
 
@@ -60,11 +70,15 @@ async fn write(
     options: &WriteOptions,
     mut change: impl FnMut(Value) -> Result<Value, Status>,
 ) -> Result<Answer, Status> {
-    let paths = paths(call).await?;
+    let paths = paths(call)?;
     let object = modify(call, options.dry_run, |call, current| {
         let scale = change(scale(&paths, current)?)?;
         check_name(call, &scale)?;
         let replicas = at(&scale, &["spec", "replicas"]).and_then(Value::as_i64).unwrap_or(0);
+        if paths.custom && replicas == ABSENT {
+            let field = format!(".{}", paths.spec);
+            return Err(status::bad_request(format!("the spec replicas field {field:?} cannot be empty")));
+        }
         if replicas < 0 {
             let path = field::Path::new("spec").child("replicas");
             let error = field::Error::invalid(&path, replicas, "must be greater than or equal to 0");
@@ -96,7 +110,6 @@ fn shown(paths: &Paths, object: &Object) -> Result<Answer, Status> {
 /// The Scale of an object.
 fn scale(paths: &Paths, object: &Object) -> Result<Value, Status> {
     let tree = object.tree();
-    let number = |path: &str| find(&tree, path).and_then(Value::as_i64).unwrap_or(0);
     let mut metadata = json!({"name": object.name(), "uid": object.uid()});
     if object.revision() != crate::api::Revision::NONE {
         metadata["resourceVersion"] = object.revision().to_string().into();
@@ -105,7 +118,7 @@ fn scale(paths: &Paths, object: &Object) -> Result<Value, Status> {
         metadata["namespace"] = namespace.into();
     }
     metadata["creationTimestamp"] = text(&tree, &["metadata", "creationTimestamp"]).into();
-    let mut status = json!({"replicas": number(&paths.status)});
+    let mut status = json!({"replicas": number(paths, &paths.status, &tree)?.unwrap_or(0)});
     let selector = paths.selector.as_deref().and_then(|path| find(&tree, path));
     match selector {
         Some(Value::String(selector)) => status["selector"] = selector.clone().into(),
@@ -121,21 +134,44 @@ fn scale(paths: &Paths, object: &Object) -> Result<Value, Status> {
         "apiVersion": "autoscaling/v1",
         "kind": "Scale",
         "metadata": metadata,
-        "spec": {"replicas": number(&paths.spec)},
+        "spec": {"replicas": replicas(paths, &tree)?},
         "status": status,
     }))
 }
 
+/// The replicas that are wanted.
+fn replicas(paths: &Paths, tree: &Value) -> Result<i64, Status> {
+    let absent = if paths.custom { ABSENT } else { 0 };
+    Ok(number(paths, &paths.spec, tree)?.unwrap_or(absent))
+}
+
+fn number(paths: &Paths, path: &str, tree: &Value) -> Result<Option<i64>, Status> {
+    if !paths.custom {
+        return Ok(find(tree, path).and_then(Value::as_i64));
+    }
+    // Kubernetes has no reason for this one, and answers 500.
+    ScalePaths::number(&format!(".{path}"), tree).map_err(|why| status::failure(500, "", why))
+}
+
 /// Where this row keeps its replicas: as the built-in workloads do, or where its definition says.
-async fn paths(call: &Call<'_>) -> Result<Paths, Status> {
+fn paths(call: &Call<'_>) -> Result<Paths, Status> {
     if call.row.schema.is_some() {
         return Ok(Paths {
             spec: "spec.replicas".into(),
             status: "status.replicas".into(),
             selector: Some("spec.selector".into()),
+            custom: false,
         });
     }
-    definitions::scale_paths(call.server, &call.row).await?.ok_or_else(status::no_such_resource)
+    let scale = call.row.custom.as_ref().and_then(|version| version.scale.as_ref());
+    let scale = scale.ok_or_else(status::no_such_resource)?;
+    let path = |text: &str| text.trim_start_matches('.').to_owned();
+    Ok(Paths {
+        spec: path(&scale.spec),
+        status: path(&scale.status),
+        selector: scale.selector.as_deref().map(path),
+        custom: true,
+    })
 }
 
 fn find<'a>(tree: &'a Value, path: &str) -> Option<&'a Value> {

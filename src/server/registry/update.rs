@@ -11,7 +11,7 @@ use crate::client::{Payload, Response, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
 use crate::server::authorize::refusal;
 use crate::server::tree::{at, copy_field, finalizers, map_mut, metadata_mut, text};
-use crate::server::{Answer, Attributes, Decision, admission, strategy};
+use crate::server::{Answer, Attributes, Decision, admission, convert, strategy};
 use crate::store::cached;
 
 pub(crate) use crate::store::cached::Change;
@@ -157,7 +157,7 @@ pub(crate) fn replace(
     let old = current.tree();
     check_uid(call, &new, current.uid())?;
     check_revision(call, &new, current)?;
-    if scope == Scope::Main {
+    if scope == Scope::Main || call.row.custom.is_some() {
         default(call, &mut new)?;
     }
     keep_metadata(&mut new, &old);
@@ -186,14 +186,12 @@ pub(crate) fn replace(
         return Ok(if is_finished(&old, &old) { Next::Finish(Box::new(next)) } else { Next::Keep });
     }
     let rules = call.server.validation();
-    let errors = match scope {
-        Scope::Main => rules.update(&next, current),
-        Scope::Status | Scope::Finalize => rules.update_status(&next, current),
+    let findings = match scope {
+        Scope::Main => rules.judge_update(&next, current),
+        Scope::Status | Scope::Finalize => rules.judge_update_status(&next, current),
     };
+    call.accept(current.name(), findings)?;
     let tree = next.tree();
-    if !errors.is_empty() {
-        return Err(call.invalid(current.name(), &errors));
-    }
     Ok(if is_finished(&tree, &old) { Next::Finish(Box::new(next)) } else { Next::Put(Box::new(next)) })
 }
 
@@ -307,6 +305,7 @@ impl super::super::ApiServer {
         claims: &Claims,
         ttl: Option<Duration>,
     ) -> Result<Committed, Status> {
+        let change = convert::change(self, change).await?;
         let changes = std::iter::once(change).chain(claims.changes()).collect();
         let outcome = match ttl {
             None => self.cached().commit(changes).await,

@@ -9,7 +9,7 @@ use super::{Call, store_error};
 use crate::api::{Revision, Status, field, status};
 use crate::client::{self, ResourceVersionMatch, Response, WatchEvent, WatchOptions};
 use crate::env::{Clock, Tasks};
-use crate::server::Answer;
+use crate::server::{Answer, convert};
 use crate::store;
 use crate::store::cached::{ObjectEvent, ObjectWatch, WatchQuery};
 
@@ -45,7 +45,8 @@ pub(super) async fn watch(call: &Call<'_>, options: WatchOptions) -> Result<Answ
     {
         return Ok(failed(why));
     }
-    let watch = match call.server.cached().watch(&call.row, &query).await {
+    let stored = call.server.stored_row(&call.row);
+    let watch = match call.server.cached().watch(&stored, &query).await {
         Ok(watch) => watch,
         Err(store::Error::Compacted { oldest }) => {
             return Ok(failed(expired(from.unwrap_or_default(), oldest)));
@@ -54,7 +55,8 @@ pub(super) async fn watch(call: &Call<'_>, options: WatchOptions) -> Result<Answ
     };
     let env = call.server.env();
     let length = options.timeout.unwrap_or_else(|| call.server.watch_jitter(SHORTEST));
-    let events = events(watch, options.bookmarks);
+    let (server, row) = (call.server.clone(), call.row.clone());
+    let events = convert::events(server, row, events(watch, options.bookmarks));
     Ok(Response::Watch(Box::pin(limit(events, length, env.clock.clone(), env.tasks.clone()))).into())
 }
 

@@ -69,7 +69,10 @@ fn openapi_tag(scheme: &Scheme, group: &str, version: &str) -> String {
     let schemas: Vec<_> = scheme
         .iter()
         .filter(|row| row.group == group && row.version == version)
-        .map(|row| row.schema.as_deref().unwrap_or_default())
+        .map(|row| {
+            let own = row.custom.as_ref().and_then(|version| version.open_api());
+            (row.schema.as_deref().unwrap_or_default(), own.map(ToString::to_string), row.selectable.len())
+        })
         .collect();
     fingerprint(&format!("{rows}{schemas:?}{}", env!("CARGO_PKG_VERSION"))).to_uppercase()
 }

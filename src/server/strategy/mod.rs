@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::registry::{Call, Verdict};
-use crate::api::{Resource, Scheme};
+use crate::api::Resource;
+use crate::server::ApiServer;
 use crate::server::tree::at;
 
 /// What a kind does on a write.
@@ -60,8 +61,8 @@ pub(crate) enum Generation {
 
 /// What a strategy may look at.
 pub(crate) struct Context<'a> {
+    pub(crate) server: &'a ApiServer,
     pub(crate) row: &'a Resource,
-    pub(crate) scheme: std::sync::Arc<Scheme>,
     pub(crate) now: Timestamp,
 }
 
@@ -186,6 +187,6 @@ impl Strategy {
 
 impl<'a> Context<'a> {
     pub(crate) fn of(call: &'a Call<'_>) -> Self {
-        Self { row: &call.row, scheme: call.server.scheme(), now: call.server.env().clock.now_seconds() }
+        Self { server: call.server, row: &call.row, now: call.server.env().clock.now_seconds() }
     }
 }

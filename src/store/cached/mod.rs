@@ -377,5 +377,6 @@ fn same(held: &Arc<Resource>, row: &Arc<Resource>) -> bool {
         || (held.kind == row.kind
             && held.storage == row.storage
             && held.scope == row.scope
+            && held.custom.as_ref().map(Arc::as_ptr) == row.custom.as_ref().map(Arc::as_ptr)
             && fields(held) == fields(row))
 }
