@@ -44,6 +44,19 @@ struct State {
     stalled: Option<Instant>,
 }
 
+/// A bell that is set.
+struct Timer {
+    due: Instant,
+    rings: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Timer {
+    fn new(clock: &Clock, due: Instant) -> Self {
+        let clock = clock.clone();
+        Self { due, rings: Box::pin(async move { clock.sleep_until(due).await }) }
+    }
+}
+
 /// Why a connection should end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -78,7 +91,7 @@ impl Activity {
     /// Cancel safe.
     pub(super) fn ended(&self) -> impl Future<Output = End> + Send + use<> {
         let own = self.clone();
-        let mut timer: Option<(Instant, Pin<Box<dyn Future<Output = ()> + Send>>)> = None;
+        let mut timer: Option<Timer> = None;
         poll_fn(move |context| {
             loop {
                 let (due, end) = own.lock().due();
@@ -88,12 +101,11 @@ impl Activity {
                 }
                 // A timer that rings early does no harm: mostly there is one, set for an earlier request.
                 let due = due.max(now + Duration::from_millis(1));
-                if timer.as_ref().is_none_or(|(set, _)| due < *set) {
-                    let clock = own.clock.clone();
-                    timer = Some((due, Box::pin(async move { clock.sleep_until(due).await })));
-                }
-                let Some((_, rings)) = &mut timer else { unreachable!("it has just been set") };
-                ready!(rings.as_mut().poll(context));
+                let set = match timer.take() {
+                    Some(set) if set.due <= due => set,
+                    _ => Timer::new(&own.clock, due),
+                };
+                ready!(timer.insert(set).rings.as_mut().poll(context));
                 timer = None;
             }
         })

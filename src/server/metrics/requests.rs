@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use scc::{Equivalent, HashIndex};
 
-use super::instrument::{Gauge, Histogram};
+use super::instrument::{Gauge, Histogram, Snapshot};
 use super::text::{Kind, Page};
 use crate::api::Resource;
 
@@ -180,31 +180,7 @@ impl Requests {
                 );
             }
         }
-        let named: &[(&str, &str, fn(&Series) -> &Histogram, bool)] = &[
-            (
-                "apiserver_request_duration_seconds",
-                "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, \
-                 resource, subresource, scope and component.",
-                |series| &series.took,
-                true,
-            ),
-            (
-                "apiserver_request_sli_duration_seconds",
-                "[ALPHA] Response latency distribution (not counting webhook duration and priority & fairness \
-                 queue wait times) in seconds for each verb, group, version, resource, subresource, scope and \
-                 component.",
-                |series| &series.sli,
-                false,
-            ),
-            (
-                "apiserver_response_sizes",
-                "[STABLE] Response size distribution in bytes for each group, version, verb, resource, \
-                 subresource, scope and component.",
-                |series| &series.bytes,
-                false,
-            ),
-        ];
-        for (name, help, of, tells_dry_run) in named {
+        for Distribution { name, help, of, tells_dry_run } in DISTRIBUTIONS {
             page.family(name, Kind::Histogram, help);
             for (labels, read) in summed(&all, *of, *tells_dry_run) {
                 let mut own = vec![("component", "apiserver")];
@@ -233,6 +209,38 @@ impl Requests {
     }
 }
 
+/// A family of histograms.
+struct Distribution {
+    name: &'static str,
+    help: &'static str,
+    of: fn(&Series) -> &Histogram,
+    tells_dry_run: bool,
+}
+
+const DISTRIBUTIONS: &[Distribution] = &[
+    Distribution {
+        name: "apiserver_request_duration_seconds",
+        help: "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, \
+               resource, subresource, scope and component.",
+        of: |series| &series.took,
+        tells_dry_run: true,
+    },
+    Distribution {
+        name: "apiserver_request_sli_duration_seconds",
+        help: "[ALPHA] Response latency distribution (not counting webhook duration and priority & fairness queue \
+               wait times) in seconds for each verb, group, version, resource, subresource, scope and component.",
+        of: |series| &series.sli,
+        tells_dry_run: false,
+    },
+    Distribution {
+        name: "apiserver_response_sizes",
+        help: "[STABLE] Response size distribution in bytes for each group, version, verb, resource, subresource, \
+               scope and component.",
+        of: |series| &series.bytes,
+        tells_dry_run: false,
+    },
+];
+
 /// The labels that all families share, in order.
 fn shared(labels: &Labels) -> [(&'static str, &str); 6] {
     [
@@ -255,8 +263,8 @@ fn summed(
     all: &[(Labels, Arc<Series>)],
     of: fn(&Series) -> &Histogram,
     tells_dry_run: bool,
-) -> BTreeMap<Labels, super::instrument::Snapshot> {
-    let mut sums: BTreeMap<Labels, super::instrument::Snapshot> = BTreeMap::new();
+) -> BTreeMap<Labels, Snapshot> {
+    let mut sums: BTreeMap<Labels, Snapshot> = BTreeMap::new();
     for (labels, series) in all {
         let read = of(series).read();
         if read.count == 0 {

@@ -63,13 +63,16 @@ where
         }
         _ => {}
     }
+    let asks_to_watch = watches(request.method(), &target, watch, query);
+    // Who may not is told so before anything else, and before a body is read.
+    let verb = verb(request.method(), &target, asks_to_watch);
+    permit(server, identity, &Attributes::on(verb, &target))?;
     // A scale is a built-in object, whatever it is one of.
     let custom = row.as_ref().is_some_and(|row| row.schema.is_none())
         && target.subresource.as_deref() != Some("scale");
     let place = if custom { Place::CustomObjects } else { Place::Objects };
     let format = negotiate::negotiate(request.headers(), query.get("pretty"), place)?;
     let include = include_object(query, &format.shape)?;
-    let asks_to_watch = watches(request.method(), &target, watch, query);
     let series = row.as_ref().filter(|_| asks_to_watch).map(|row| server.metrics().watches.series(row));
     let encoder =
         Encoder { format, include, clock: server.env().clock.clone(), resource: row.clone(), series };
@@ -222,6 +225,23 @@ fn include_object(query: &Query, shape: &Shape) -> Result<IncludeObject, Status>
             let error = field::Error::invalid(&Path::new("includeObject"), other, why);
             Err(status::bad_request(format!("Unable to convert to Table as requested: {error}")))
         }
+    }
+}
+
+/// The verb that a request needs; none for a method that Kubernetes knows no verb for.
+///
+/// Source: `endpoints/request/requestinfo.go` of `k8s.io/apiserver/pkg` (1.36).
+fn verb(method: &Method, target: &Target, watches: bool) -> &'static str {
+    match (method, target.name.is_some()) {
+        _ if watches => "watch",
+        (&Method::GET | &Method::HEAD, true) => "get",
+        (&Method::GET | &Method::HEAD, false) => "list",
+        (&Method::POST, _) => "create",
+        (&Method::PUT, _) => "update",
+        (&Method::PATCH, _) => "patch",
+        (&Method::DELETE, true) => "delete",
+        (&Method::DELETE, false) => "deletecollection",
+        _ => "",
     }
 }
 
