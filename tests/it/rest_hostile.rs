@@ -1,6 +1,6 @@
 //! Requests that mean no good: what they cost is bounded, and what they say is refused in words.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Method;
 use serde_json::json;
@@ -30,7 +30,7 @@ fn map(name: &str) -> serde_json::Value {
 
 /// Sees that somebody is refused soon, and that the server goes on.
 async fn refused(server: &ApiServer, codes: &[u16], asked: impl Future<Output = Reply>) {
-    let start = Instant::now();
+    let start = server.env().clock.instant();
     let (code, reason, message) = asked.await.failure();
     assert!(codes.contains(&code), "{code} {reason}: {message}");
     assert!(message.len() < 4096, "{} bytes of words", message.len());
@@ -91,7 +91,7 @@ async fn patches_that_cost_much_are_refused() {
     refused(&server, &[413, 422, 400], patch(&server, json, json!(doubling).to_string())).await;
     // As many operations as may be, each of which looks at a long list from its start.
     let tests = vec![json!({"op": "test", "path": "/data/k", "value": "v"}); 10_000];
-    let start = Instant::now();
+    let start = server.env().clock.instant();
     assert_eq!(patch(&server, json, json!(tests).to_string()).await.code, 200);
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
     assert_eq!(get(&server, &format!("{MAPS}/a"), &[]).await.json()["data"], json!({"k": "v"}));

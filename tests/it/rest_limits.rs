@@ -68,7 +68,7 @@ async fn where_there_is_no_room_callers_wait_but_not_masters() {
     let one = env.tasks.spawn("a read", ask(user(), Method::GET, &format!("{MAPS}/a")));
     let two = env.tasks.spawn("a read", ask(user(), Method::GET, &format!("{MAPS}/a")));
     let write = env.tasks.spawn("a write", ask(user(), Method::POST, MAPS));
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    env.clock.sleep(Duration::from_secs(1)).await;
     for (method, path) in [(Method::GET, format!("{MAPS}/b")), (Method::POST, MAPS.to_owned())] {
         let refused = ask(user(), method.clone(), &path).await;
         assert_eq!((refused.code.as_u16(), &refused.headers["retry-after"]), (429, &"1".parse().unwrap()));

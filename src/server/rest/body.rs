@@ -93,7 +93,7 @@ impl http_body::Body for ResponseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        self.as_mut().poll_next(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        self.poll_piece(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -114,10 +114,20 @@ impl http_body::Body for ResponseBody {
     }
 }
 
-impl Stream for ResponseBody {
+/// A body as a stream: not the body itself, on which streams' and bodies' methods would get in each other's
+/// way.
+struct Piecewise(ResponseBody);
+
+impl Stream for Piecewise {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_piece(context)
+    }
+}
+
+impl ResponseBody {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let piece = match &mut self.content {
             Content::Whole(bytes) if bytes.is_empty() => None,
             Content::Whole(bytes) => Some(Ok(std::mem::take(bytes))),
@@ -136,7 +146,7 @@ impl From<ResponseBody> for client::Body {
     fn from(body: ResponseBody) -> Self {
         match body {
             ResponseBody { content: Content::Stream(stream), exchange: None, held: None } => stream,
-            body => Box::pin(body),
+            body => Box::pin(Piecewise(body)),
         }
     }
 }

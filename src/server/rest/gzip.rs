@@ -95,7 +95,7 @@ mod tests {
         let response = zip(Response::new(ResponseBody::whole(text.clone())));
         assert_eq!(response.headers()[CONTENT_ENCODING], "gzip");
         assert_eq!(response.headers()[VARY], "Accept-Encoding");
-        let pieces: Vec<Bytes> = response.into_body().try_collect().await.unwrap();
+        let pieces: Vec<Bytes> = crate::client::Body::from(response.into_body()).try_collect().await.unwrap();
         assert!(
             pieces.len() > 3 && pieces.iter().all(|piece| piece.len() < PIECE + STEP),
             "{}",
