@@ -63,7 +63,7 @@ async fn what_was_served_is_counted() {
         let name = format!("apiserver_request_duration_seconds_{suffix}");
         let labels = [maps, r#"verb="POST""#, r#"dry_run="""#];
         let last = [labels.as_slice(), &[r#"le="+Inf""#]].concat();
-        value(&page, &name, if suffix == "bucket" { &last } else { &labels })
+        value(&page, &name, if suffix == "bucket" { last.as_slice() } else { labels.as_slice() })
     };
     assert_eq!((took("count"), took("bucket")), (2.0, 2.0));
     assert!(took("sum") > 0.0 && took("sum") < 60.0);

@@ -33,7 +33,7 @@ async fn fill(server: &ApiServer, count: usize, size: usize) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_large_is_compressed_for_those_who_take_it_so() {
     let server = server().await;
     fill(&server, 40, 5_000).await;

@@ -67,6 +67,10 @@ where
     // Who may not is told so before anything else, and before a body is read.
     let verb = verb(request.method(), &target, asks_to_watch);
     permit(server, identity, &Attributes::on(verb, &target))?;
+    if !rest.is_empty() {
+        // Only what proxies has a path of somebody else's behind it.
+        return Err(status::no_such_resource());
+    }
     // A scale is a built-in object, whatever it is one of.
     let custom = row.as_ref().is_some_and(|row| row.schema.is_none())
         && target.subresource.as_deref() != Some("scale");
