@@ -15,6 +15,13 @@ pub(crate) fn config_map() -> Value {
 /// A node.
 pub(crate) fn node(number: usize) -> Value {
     let name = format!("node-{number:05}");
+    let conditions = ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"].map(|kind| {
+        json!({
+            "type": kind, "status": if kind == "Ready" { "True" } else { "False" },
+            "lastHeartbeatTime": "2026-01-01T00:00:00Z", "lastTransitionTime": "2026-01-01T00:00:00Z",
+            "reason": "KubeletIsWell", "message": "kubelet is posting its status",
+        })
+    });
     json!({
         "apiVersion": "v1",
         "kind": "Node",
@@ -26,11 +33,7 @@ pub(crate) fn node(number: usize) -> Value {
         "status": {
             "capacity": {"cpu": "32", "memory": "256Gi", "pods": "110", "ephemeral-storage": "500Gi"},
             "allocatable": {"cpu": "31", "memory": "250Gi", "pods": "110", "ephemeral-storage": "450Gi"},
-            "conditions": ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"].map(|kind| json!({
-                "type": kind, "status": if kind == "Ready" { "True" } else { "False" },
-                "lastHeartbeatTime": "2026-01-01T00:00:00Z", "lastTransitionTime": "2026-01-01T00:00:00Z",
-                "reason": "KubeletIsWell", "message": "kubelet is posting its status",
-            })),
+            "conditions": conditions,
             "addresses": [{"type": "Hostname", "address": name}],
             "nodeInfo": {"machineID": "m", "systemUUID": "u", "bootID": "b", "kernelVersion": "6.1",
                 "osImage": "linux", "containerRuntimeVersion": "containerd://2.0", "kubeletVersion": "v1.36.0",
@@ -69,11 +72,12 @@ pub(crate) fn pod(number: usize, nodes: usize) -> Value {
 pub(crate) fn running(number: usize) -> Value {
     let time = "2026-01-01T00:00:00Z";
     let address = format!("10.{}.{}.{}", number / 62_500 % 250, number / 250 % 250, number % 250);
+    let conditions = ["Initialized", "Ready", "ContainersReady", "PodScheduled"]
+        .map(|kind| json!({"type": kind, "status": "True", "lastTransitionTime": time}));
     json!({"status": {
         "phase": "Running", "startTime": time, "hostIP": "192.168.0.1", "podIP": address, "podIPs": [{"ip": address}],
         "qosClass": "Burstable",
-        "conditions": ["Initialized", "Ready", "ContainersReady", "PodScheduled"]
-            .map(|kind| json!({"type": kind, "status": "True", "lastTransitionTime": time})),
+        "conditions": conditions,
         "containerStatuses": [{
             "name": "web", "ready": true, "started": true, "restartCount": 0, "image": "registry.example/web:1.2.3",
             "imageID": "registry.example/web@sha256:0123456789abcdef", "containerID": format!("containerd://{number:064}"),
