@@ -94,13 +94,12 @@ impl Activity {
         let mut timer: Option<Timer> = None;
         poll_fn(move |context| {
             loop {
-                let (due, end) = own.lock().due();
                 let now = own.clock.instant();
+                let (due, end) = own.lock().due(now);
                 if let Some(end) = end.filter(|_| due <= now) {
                     return Poll::Ready(end);
                 }
                 // A timer that rings early does no harm: mostly there is one, set for an earlier request.
-                let due = due.max(now + Duration::from_millis(1));
                 let set = match timer.take() {
                     Some(set) if set.due <= due => set,
                     _ => Timer::new(&own.clock, due),
@@ -114,10 +113,11 @@ impl Activity {
 
 impl State {
     /// When to look next, and what is due then if nothing happens.
-    fn due(&self) -> (Instant, Option<End>) {
+    fn due(&self, now: Instant) -> (Instant, Option<End>) {
         let stalled = self.stalled.map(|since| (since + STALLED, Some(End::Late)));
         let other = match self.head {
-            _ if self.open > 0 => (self.idle.max(self.stalled.unwrap_or(self.idle)) + IDLE, None),
+            // Whoever is busy is looked at again in time for what may begin right after.
+            _ if self.open > 0 => (now + HEAD, None),
             Some(since) => (since + HEAD, Some(End::Late)),
             None => (self.idle + IDLE, Some(End::Idle)),
         };
