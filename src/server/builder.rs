@@ -6,6 +6,9 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use super::allocate::Ranges;
+use super::health::{self, HealthCheck};
+use super::limits::{InFlight, Limits};
+use super::metrics::{Measured, Metrics};
 use super::tokens::Tokens;
 use super::{ApiServer, Authorizer, Inner, PortRange, RoleTable, Served, Streams, webhook};
 use crate::api::cidr::{Cidr, CidrError};
@@ -28,6 +31,8 @@ pub struct ApiServerBuilder {
     loopback_endpoints: bool,
     event_ttl: Duration,
     compaction_interval: Option<Duration>,
+    limits: Limits,
+    health_checks: Vec<Arc<dyn HealthCheck>>,
 }
 
 /// How long events stay.
@@ -69,6 +74,8 @@ impl ApiServerBuilder {
             loopback_endpoints: false,
             event_ttl: EVENT_TTL,
             compaction_interval: None,
+            limits: Limits::default(),
+            health_checks: Vec::new(),
         }
     }
 
@@ -155,6 +162,21 @@ impl ApiServerBuilder {
         self
     }
 
+    /// How much the server takes on at once; [`Limits::default`] where nothing is said.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Something more that must be well for `/livez`, `/readyz` and `/healthz` to be: after whether anybody
+    /// answers (`ping`) and whether the store does (`etcd`).
+    #[must_use]
+    pub fn health_check(mut self, check: impl HealthCheck) -> Self {
+        self.health_checks.push(Arc::new(check));
+        self
+    }
+
     /// Puts the server together and makes what must exist before it can serve.
     ///
     /// # Errors
@@ -170,6 +192,13 @@ impl ApiServerBuilder {
         let store = self.store.ok_or(BuildError::NoStore)?;
         let by_default = Some(COMPACTION_INTERVAL).filter(|_| store.wants_compaction());
         let interval = self.compaction_interval.or(by_default).filter(|interval| !interval.is_zero());
+        let metrics = Metrics::default();
+        let clock = &env.clock;
+        let store: Arc<dyn ObjectStore> =
+            Arc::new(Measured::new(store, metrics.store.clone(), clock.clone()));
+        let mut health_checks: Vec<Arc<dyn HealthCheck>> =
+            vec![Arc::new(health::Store { store: store.clone(), clock: clock.clone() })];
+        health_checks.extend(self.health_checks);
         let server = ApiServer(Arc::new(Inner {
             compactor: interval.map(|interval| compactor::start_shared(store.clone(), interval, &env)),
             cached: Cached::new(store, &env),
@@ -181,6 +210,11 @@ impl ApiServerBuilder {
             ranges: Ranges { addresses, ports: self.node_ports },
             loopback_endpoints: self.loopback_endpoints,
             event_ttl: self.event_ttl,
+            in_flight: InFlight::new(&self.limits),
+            limits: self.limits,
+            health_checks,
+            metrics,
+            started: env.clock.instant(),
             tokens: Tokens::default(),
             streams: Streams::of(&env),
             env,

@@ -24,9 +24,13 @@ mod continue_token;
 mod convert;
 mod definitions;
 mod disruption;
+mod drain;
+mod health;
 #[cfg(feature = "tls")]
 pub mod https;
 mod in_process;
+mod limits;
+mod metrics;
 mod registry;
 pub mod rest;
 mod reviews;
@@ -46,6 +50,8 @@ pub use allocate::PortRange;
 pub use attributes::Attributes;
 pub use authorize::{Authorizer, Decision};
 pub use builder::{ApiServerBuilder, BuildError};
+pub use health::HealthCheck;
+pub use limits::Limits;
 pub use roles::{RoleTable, Rule};
 
 use crate::api::{GroupVersionResource, Object, Resource, Revision, Scheme, Status, validation};
@@ -70,6 +76,11 @@ struct Inner {
     ranges: allocate::Ranges,
     loopback_endpoints: bool,
     event_ttl: Duration,
+    limits: Limits,
+    in_flight: Arc<limits::InFlight>,
+    health_checks: Vec<Arc<dyn HealthCheck>>,
+    metrics: metrics::Metrics,
+    started: tokio::time::Instant,
     tokens: tokens::Tokens,
     streams: Streams,
     compactor: Option<Task<()>>,
@@ -90,6 +101,8 @@ struct Streams {
     ports: Stream,
     watches: Stream,
     tokens: Stream,
+    audits: Stream,
+    goaways: Stream,
 }
 
 /// A server that may be gone.
@@ -224,6 +237,42 @@ impl ApiServer {
         &self.0.streams.ports
     }
 
+    /// What says which request a log line is about.
+    pub(crate) fn new_audit_id(&self) -> String {
+        self.0.streams.audits.uuid()
+    }
+
+    /// Whether something happens that does so by this chance, between 0 and 1.
+    #[cfg(feature = "tls")]
+    pub(crate) fn sends_away(&self, chance: f64) -> bool {
+        chance > 0.0 && self.0.streams.goaways.unit() < chance
+    }
+
+    /// How much is taken on at once.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    pub(crate) fn in_flight(&self) -> &Arc<limits::InFlight> {
+        &self.0.in_flight
+    }
+
+    /// What must be well besides that somebody answers.
+    pub(crate) fn health_checks(&self) -> &[Arc<dyn HealthCheck>] {
+        &self.0.health_checks
+    }
+
+    pub(crate) fn metrics(&self) -> &metrics::Metrics {
+        &self.0.metrics
+    }
+
+    /// How many whole seconds the server has been there.
+    pub(crate) fn second(&self) -> u32 {
+        let up = self.0.env.clock.instant() - self.0.started;
+        u32::try_from(up.as_secs()).unwrap_or(u32::MAX)
+    }
+
     /// `base`, and up to as much again.
     pub(crate) fn watch_jitter(&self, base: Duration) -> Duration {
         self.0.streams.watches.jitter(base, 1.0)
@@ -268,6 +317,8 @@ impl Streams {
             ports: stream("port"),
             watches: stream("watch"),
             tokens: stream("token"),
+            audits: stream("audit"),
+            goaways: stream("goaway"),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! hands each request, with its caller, to the REST side. Sockets and TLS stay outside
 //! simulation; their tasks belong to the server's environment all the same.
 
+mod activity;
 mod authenticate;
 mod certificates;
 mod listener;

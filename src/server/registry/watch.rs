@@ -13,11 +13,6 @@ use crate::server::{Answer, convert};
 use crate::store;
 use crate::store::cached::{ObjectEvent, ObjectWatch, WatchQuery};
 
-/// A watch that says nothing of its length ends after this, plus up to as much again.
-///
-/// Source: `--min-request-timeout` of kube-apiserver (1.36).
-const SHORTEST: Duration = Duration::from_secs(1800);
-
 /// Follows many objects.
 pub(super) async fn watch(call: &Call<'_>, options: WatchOptions) -> Result<Answer, Status> {
     check(&options)?;
@@ -54,7 +49,8 @@ pub(super) async fn watch(call: &Call<'_>, options: WatchOptions) -> Result<Answ
         Err(error) => return Err(store_error(&error)),
     };
     let env = call.server.env();
-    let length = options.timeout.unwrap_or_else(|| call.server.watch_jitter(SHORTEST));
+    let length =
+        options.timeout.unwrap_or_else(|| call.server.watch_jitter(call.server.limits().min_request_timeout));
     let (server, row) = (call.server.clone(), call.row.clone());
     let events = convert::events(server, row, events(watch, options.bookmarks));
     Ok(Response::Watch(Box::pin(limit(events, length, env.clock.clone(), env.tasks.clone()))).into())

@@ -74,8 +74,8 @@ pub(crate) fn resource_list(scheme: &Scheme, group: &str, version: &str) -> Opti
     }))
 }
 
-/// Everything at `/api` (`core`) or `/apis`, in this version of `apidiscovery.k8s.io`.
-pub(crate) fn aggregated(scheme: &Scheme, core: bool, version: &str) -> Value {
+/// Everything at `/api` (`core`) or `/apis`.
+pub(crate) fn aggregated(scheme: &Scheme, core: bool) -> Value {
     let items: Vec<Value> = groups(scheme)
         .into_iter()
         .filter(|(group, _)| group.is_empty() == core)
@@ -97,7 +97,7 @@ pub(crate) fn aggregated(scheme: &Scheme, core: bool, version: &str) -> Value {
         .collect();
     json!({
         "kind": "APIGroupDiscoveryList",
-        "apiVersion": format!("apidiscovery.k8s.io/{version}"),
+        "apiVersion": "apidiscovery.k8s.io/v2",
         "metadata": {},
         "items": items,
     })
@@ -256,10 +256,10 @@ mod tests {
 
     #[test]
     fn everything_at_once() {
-        let core = aggregated(&scheme(), true, "v2");
+        let core = aggregated(&scheme(), true);
         assert_eq!(core["items"].as_array().unwrap().len(), 1);
         assert_eq!(core["items"][0]["versions"][0]["resources"][0]["responseKind"]["kind"], "Pod");
-        let rest = aggregated(&scheme(), false, "v2");
+        let rest = aggregated(&scheme(), false);
         assert_eq!(rest["items"][0]["metadata"]["name"], "apps");
         assert_eq!(rest["items"][1]["versions"][0]["version"], "v1");
     }

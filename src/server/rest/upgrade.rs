@@ -114,7 +114,7 @@ where
     });
     let failed = |error: &dyn std::fmt::Display| encode::failure(&status::internal(error.to_string()), None);
     let (parts, body) = request.into_parts();
-    let body: Bytes = match read(body).await {
+    let body: Bytes = match read(server, body).await {
         Ok(body) => body,
         Err(status) => return encode::failure(&status, None),
     };

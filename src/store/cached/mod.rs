@@ -67,7 +67,7 @@ use crate::env::Env;
 
 pub use change::{Change, Outcome};
 pub use query::{At, ListQuery, ObjectEvent, ObjectPage, WatchQuery};
-pub use stats::Stats;
+pub use stats::{Glance, Stats};
 pub use unreadable::{Defect, Unreadable};
 pub use watch::ObjectWatch;
 
@@ -239,6 +239,15 @@ impl Cached {
         cache.reach(self.store.revision().await?).await?;
         let state = cache.read();
         Ok(state.shelf.objects().stats())
+    }
+
+    /// What is cached of a resource, if anything is: a look that waits for nothing and starts no cache.
+    #[must_use]
+    pub fn glance(&self, row: &Arc<Resource>) -> Option<Glance> {
+        let cache = self.peek(row)?;
+        let state = cache.read();
+        let (stats, revision) = (state.shelf.objects().stats(), state.shelf.revision());
+        Some(Glance { stats, revision, events: state.shelf.end() })
     }
 
     /// Watches objects of a resource.
