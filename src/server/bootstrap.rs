@@ -35,14 +35,7 @@ impl ApiServer {
         let target = Target::all(&row).namespace(namespace);
         let name = tree["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let named = target.clone().name(name);
-        let mut call = Call {
-            server: self,
-            identity: &identity,
-            asked: row.clone(),
-            row,
-            target: &named,
-            warnings: Vec::new(),
-        };
+        let mut call = Call::new(self, &identity, row, &named);
         match self.cached().get(&call.row, &call.key()).await {
             Ok(None) => {}
             // One that cannot be read is there all the same, and only who serves can repair it.

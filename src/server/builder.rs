@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use super::admission::{AdmissionChain, AdmissionPlugin};
 use super::allocate::Ranges;
-use super::tokens::Tokens;
-use super::{ApiServer, Authorizer, Inner, PortRange, RoleTable, Served, Streams};
+use super::authentication::{Anonymous, Authenticator};
+use super::{ApiServer, Authorizer, Inner, PortRange, RoleTable, Served, ServiceAccountIssuer, Streams};
 use crate::api::cidr::{Cidr, CidrError};
 use crate::api::{Scheme, Status};
 use crate::client::NodeDialer;
@@ -20,7 +21,11 @@ pub struct ApiServerBuilder {
     store: Option<Arc<dyn ObjectStore>>,
     scheme: Option<Scheme>,
     env: Option<Env>,
+    authenticators: Vec<Arc<dyn Authenticator>>,
+    anonymous: Anonymous,
     authorizer: Option<Arc<dyn Authorizer>>,
+    admission: AdmissionChain,
+    service_accounts: ServiceAccountIssuer,
     node_dialer: Option<Arc<dyn NodeDialer>>,
     service_cidr: Option<Cidr>,
     node_ports: PortRange,
@@ -60,7 +65,11 @@ impl ApiServerBuilder {
             store: None,
             scheme: None,
             env: None,
+            authenticators: Vec::new(),
+            anonymous: Anonymous::default(),
             authorizer: None,
+            admission: AdmissionChain::default(),
+            service_accounts: ServiceAccountIssuer::default(),
             node_dialer: None,
             service_cidr: None,
             node_ports: PortRange::default(),
@@ -92,10 +101,47 @@ impl ApiServerBuilder {
         self
     }
 
-    /// Who may do what; [`RoleTable::default`] where none is given.
+    /// One more that tells who a request over HTTP is from, behind those that are there and before the
+    /// server's own service account tokens. A listener may have others of its own, which are asked first.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticators.push(Arc::new(authenticator));
+        self
+    }
+
+    /// Which requests over HTTP may be from nobody; any, where nothing is said.
+    #[must_use]
+    pub fn anonymous(mut self, anonymous: Anonymous) -> Self {
+        self.anonymous = anonymous;
+        self
+    }
+
+    /// Who gives out service account tokens; an issuer with a key of its own, where nothing is said.
+    #[must_use]
+    pub fn service_accounts(mut self, issuer: ServiceAccountIssuer) -> Self {
+        self.service_accounts = issuer;
+        self
+    }
+
+    /// Who may do what; [`RoleTable::default`] where none is given. Several are chained by a
+    /// [`Union`](super::Union).
     #[must_use]
     pub fn authorizer(mut self, authorizer: Arc<dyn Authorizer>) -> Self {
         self.authorizer = Some(authorizer);
+        self
+    }
+
+    /// The steps of admission; [`AdmissionChain::default`] where nothing is said.
+    #[must_use]
+    pub fn admission(mut self, chain: AdmissionChain) -> Self {
+        self.admission = chain;
+        self
+    }
+
+    /// One more step of admission, where [`AdmissionChain::with`] places it.
+    #[must_use]
+    pub fn admit(mut self, plugin: impl AdmissionPlugin) -> Self {
+        self.admission = self.admission.with(Arc::new(plugin));
         self
     }
 
@@ -165,12 +211,15 @@ impl ApiServerBuilder {
             compactor: interval.map(|interval| compactor::start_shared(store.clone(), interval, &env)),
             cached: Cached::new(store, &env),
             served: RwLock::new(Served { scheme, definitions: BTreeMap::new() }),
+            authenticators: self.authenticators,
+            anonymous: self.anonymous,
             authorizer: self.authorizer.unwrap_or_else(|| Arc::new(RoleTable::default())),
+            admission: Arc::new(self.admission),
+            service_accounts: self.service_accounts,
             node_dialer: self.node_dialer,
             ranges: Ranges { addresses, ports: self.node_ports },
             loopback_endpoints: self.loopback_endpoints,
             event_ttl: self.event_ttl,
-            tokens: Tokens::default(),
             streams: Streams::of(&env),
             env,
         }));

@@ -252,14 +252,7 @@ async fn remove_all(server: &ApiServer, name: &str) -> Result<(), Status> {
         let mut watch = server.cached().watch(&row, &query).await.map_err(|error| store_error(&error))?;
         for item in &page.items {
             let target = Target::all(&row).namespace(item.key().namespace.clone()).name(item.name());
-            let mut call = Call {
-                server,
-                identity: &admin,
-                asked: row.clone(),
-                row: row.clone(),
-                target: &target,
-                warnings: Vec::new(),
-            };
+            let mut call = Call::new(server, &admin, row.clone(), &target);
             match delete_object(&mut call, &DeleteOptions::default()).await {
                 Ok(_) => {}
                 Err(status) if status.code == 404 => {}
@@ -277,14 +270,7 @@ async fn remove_all(server: &ApiServer, name: &str) -> Result<(), Status> {
         }
     }
     let target = Target::all(&definitions).name(name);
-    let mut call = Call {
-        server,
-        identity: &admin,
-        asked: definitions.clone(),
-        row: definitions.clone(),
-        target: &target,
-        warnings: Vec::new(),
-    };
+    let mut call = Call::new(server, &admin, definitions.clone(), &target);
     let done = modify(&mut call, false, |call, current| {
         let mut tree = (*current.tree()).clone();
         let kept: Vec<String> =

@@ -2,9 +2,9 @@
 //!
 //! [`ApiServer::handle`] is the one door. A [`Client`] in process calls it with the request as it
 //! is; REST (`rest`) translates HTTP into the same requests, so that both meet the same
-//! authorizer and the same rules. Reading order follows a write: `attributes` and `authorize`
-//! decide whether the caller may, `registry` carries the verb out for any row, `admission` and
-//! `strategy` add what a kind needs besides, and one commit to the store makes it so.
+//! authorizer and the same rules. Reading order follows a write: `authentication` finds out who is
+//! calling, `attributes` and `authorize` decide whether they may, `registry` carries the verb out for any
+//! row, `admission` and `strategy` add what a kind needs besides, and one commit to the store makes it so.
 //!
 //! There is no handler per kind: what a row says (names, scope, subresources, selectable fields)
 //! drives everything, and a CustomResourceDefinition is served by adding a row.
@@ -13,9 +13,10 @@
     reason = "a Status is what every layer here fails with; it is made once and moved"
 )]
 
-mod admission;
+pub mod admission;
 mod allocate;
 mod attributes;
+pub mod authentication;
 mod authorize;
 mod bootstrap;
 mod builder;
@@ -31,9 +32,9 @@ mod registry;
 pub mod rest;
 mod reviews;
 mod roles;
+mod service_accounts;
 mod strategy;
 mod subresources;
-mod tokens;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -43,9 +44,14 @@ use std::time::Duration;
 
 pub use allocate::PortRange;
 pub use attributes::Attributes;
-pub use authorize::{Authorizer, Decision};
+pub use authorize::{AlwaysAllow, AlwaysDeny, Authorizer, Decision, Opinion, Union};
 pub use builder::{ApiServerBuilder, BuildError};
 pub use roles::{RoleTable, Rule};
+pub(crate) use service_accounts::VerificationDocument;
+pub use service_accounts::{KeyError, ServiceAccountIssuer};
+
+use admission::AdmissionChain;
+use authentication::{Anonymous, Authenticator};
 
 use crate::api::{GroupVersionResource, Object, Resource, Revision, Scheme, Status, validation};
 use crate::client::{Client, Identity, NodeDialer, Request, Response};
@@ -61,12 +67,15 @@ struct Inner {
     env: Env,
     cached: Arc<Cached>,
     served: RwLock<Served>,
+    authenticators: Vec<Arc<dyn Authenticator>>,
+    anonymous: Anonymous,
     authorizer: Arc<dyn Authorizer>,
+    admission: Arc<AdmissionChain>,
+    service_accounts: ServiceAccountIssuer,
     node_dialer: Option<Arc<dyn NodeDialer>>,
     ranges: allocate::Ranges,
     loopback_endpoints: bool,
     event_ttl: Duration,
-    tokens: tokens::Tokens,
     streams: Streams,
     compactor: Option<Task<()>>,
 }
@@ -85,7 +94,6 @@ struct Streams {
     addresses: Stream,
     ports: Stream,
     watches: Stream,
-    tokens: Stream,
 }
 
 /// A server that may be gone.
@@ -99,6 +107,8 @@ pub struct Answer {
     pub response: Response,
     /// What the caller should know besides, one `Warning` header each.
     pub warnings: Vec<String>,
+    /// What admission has written down for the audit log, by key.
+    pub annotations: BTreeMap<String, String>,
     /// Whether an object came to be: HTTP 201 instead of 200.
     pub created: bool,
 }
@@ -136,6 +146,7 @@ impl ApiServer {
             return Err(authorize::refusal(identity, &attributes, &reason));
         }
         if let Request::Connect { target, query, protocols } = &request {
+            admission::connect(self, identity, target, query).await?;
             return Ok(Box::pin(connect::open(self, target, query, protocols)).await?.into());
         }
         registry::serve(self, identity, request).await
@@ -145,12 +156,6 @@ impl ApiServer {
     #[must_use]
     pub fn scheme(&self) -> Arc<Scheme> {
         self.0.served.read().unwrap_or_else(PoisonError::into_inner).scheme.clone()
-    }
-
-    /// Whether `identity` may do this.
-    #[must_use]
-    pub fn authorize(&self, identity: &Identity, attributes: &Attributes) -> Decision {
-        self.0.authorizer.authorize(identity, attributes)
     }
 
     /// The server's time, chance and tasks.
@@ -195,8 +200,24 @@ impl ApiServer {
         Some(self.0.event_ttl).filter(|ttl| !ttl.is_zero() && strategy::of(row).expires)
     }
 
+    pub(crate) fn authenticators(&self) -> &[Arc<dyn Authenticator>] {
+        &self.0.authenticators
+    }
+
+    pub(crate) fn anonymous(&self) -> &Anonymous {
+        &self.0.anonymous
+    }
+
     pub(crate) fn authorizer(&self) -> &Arc<dyn Authorizer> {
         &self.0.authorizer
+    }
+
+    pub(crate) fn admission(&self) -> &Arc<AdmissionChain> {
+        &self.0.admission
+    }
+
+    pub(crate) fn service_accounts(&self) -> &ServiceAccountIssuer {
+        &self.0.service_accounts
     }
 
     pub(crate) fn ranges(&self) -> &allocate::Ranges {
@@ -262,7 +283,6 @@ impl Streams {
             addresses: stream("address"),
             ports: stream("port"),
             watches: stream("watch"),
-            tokens: stream("token"),
         }
     }
 }
@@ -283,6 +303,6 @@ impl fmt::Debug for ApiServer {
 
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
-        Self { response, warnings: Vec::new(), created: false }
+        Self { response, warnings: Vec::new(), annotations: BTreeMap::new(), created: false }
     }
 }

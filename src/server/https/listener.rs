@@ -21,9 +21,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
-use super::authenticate::authenticate;
-use super::{Authenticator, ClientCertificates, Credentials};
-use crate::api::status;
+use super::{Authenticator, ClientCertificates};
 use crate::client;
 use crate::env::Tasks;
 use crate::server::ApiServer;
@@ -197,11 +195,15 @@ impl Shared {
     async fn respond(
         &self,
         certificate: Option<&CertificateDer<'static>>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> Response<ResponseBody> {
-        let credentials = Credentials { headers: request.headers(), certificate };
-        let Ok(identity) = authenticate(&self.authenticators, credentials).await else {
-            return rest::failure(&status::unauthorized(), request.headers().get(ACCEPT));
+        let path = request.uri().path().to_owned();
+        let certificate = certificate.map(|certificate| certificate.as_ref());
+        let headers = request.headers_mut();
+        let identity = match self.server.authenticate(&self.authenticators, certificate, &path, headers).await
+        {
+            Ok(identity) => identity,
+            Err(status) => return rest::failure(&status, request.headers().get(ACCEPT)),
         };
         let response = rest::respond(&self.server, &identity, request).await;
         // A watch has no end of its own: it ends with the listener.

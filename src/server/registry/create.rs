@@ -37,7 +37,7 @@ pub(crate) async fn create_tree(
         return Err(status::failure(500, "", "resourceVersion should not be set on objects to be created"));
     }
     default(call, &mut tree)?;
-    admission::create(call, &mut tree).await?;
+    admission::create(call, &mut tree, options.dry_run).await?;
     fill_metadata(call, &mut tree);
     strategy::of(&call.row).create(&strategy::Context::of(call), &mut tree);
     let base = text(&tree, &["metadata", "generateName"]).to_owned();
@@ -77,6 +77,7 @@ async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Res
     if !errors.is_empty() {
         return Err(call.invalid(valid.name(), &errors));
     }
+    admission::created(call, &valid, options.dry_run).await?;
     let (mut avoid, ttl) = (Avoid::default(), call.server.ttl(&call.row));
     loop {
         let (object, claims) = Claims::of(call, None, valid.clone(), &avoid).await?;
@@ -103,7 +104,7 @@ async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Res
 }
 
 /// What the schema and the kind fill in.
-pub(super) fn default(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
+pub(crate) fn default(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
     schema::apply_defaults(&call.row, tree);
     defaults::apply(&call.row, tree).map_err(|error| {
         status::bad_request(format!(

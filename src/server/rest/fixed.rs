@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use http::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use super::openapi_v2::openapi_v2;
 use super::table::IncludeObject;
 use crate::api::{Scheme, Status, status};
 use crate::client::wire::{ApiPath, Query};
-use crate::server::ApiServer;
+use crate::server::{ApiServer, VerificationDocument};
 
 /// The version of Kubernetes that is served.
 const MINOR: &str = "36";
@@ -61,6 +61,10 @@ pub(super) fn respond(
         clock: server.env().clock.clone(),
         resource: None,
     };
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    if let Some(document) = server.service_accounts().document(path, host) {
+        return Ok(verification(&document));
+    }
     let mut steps = path.split('/').filter(|step| !step.is_empty());
     match (steps.next(), steps.next()) {
         (None, _) => Ok(encoder.document(index(&server.scheme()))),
@@ -74,6 +78,15 @@ pub(super) fn respond(
         }
         _ => Err(status::no_such_resource()),
     }
+}
+
+/// A document by which others verify service account tokens.
+fn verification(document: &VerificationDocument) -> Response<ResponseBody> {
+    let mut response = plain(document.body.to_string());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(document.media_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    response
 }
 
 /// `/version`.
