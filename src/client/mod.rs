@@ -6,8 +6,10 @@
 
 mod api;
 pub mod apply;
+pub mod conformance;
 mod error;
 mod ext;
+pub mod hooks;
 mod identity;
 mod informer;
 mod kubeconfig;
@@ -64,6 +66,11 @@ pub use response::{Body, ObjectList, Response, WatchEvent, WatchStream};
 /// # Errors
 ///
 /// See [`Error`].
+///
+/// # Conformance
+///
+/// An implementation runs the [`conformance`] suite by one macro call,
+/// [`client_conformance!`](crate::client_conformance).
 #[async_trait]
 pub trait Client: Send + Sync + 'static {
     /// Sends one request.

@@ -12,6 +12,7 @@ use super::{ApiServer, Authorizer, Inner, PortRange, RoleTable, Served, ServiceA
 use crate::api::cidr::{Cidr, CidrError};
 use crate::api::{Scheme, Status};
 use crate::client::NodeDialer;
+use crate::client::hooks::Hooks;
 use crate::env::Env;
 use crate::store::cached::Cached;
 use crate::store::{ObjectStore, compactor};
@@ -27,6 +28,7 @@ pub struct ApiServerBuilder {
     admission: AdmissionChain,
     service_accounts: ServiceAccountIssuer,
     node_dialer: Option<Arc<dyn NodeDialer>>,
+    hooks: Option<Hooks>,
     service_cidr: Option<Cidr>,
     node_ports: PortRange,
     loopback_endpoints: bool,
@@ -71,6 +73,7 @@ impl ApiServerBuilder {
             admission: AdmissionChain::default(),
             service_accounts: ServiceAccountIssuer::default(),
             node_dialer: None,
+            hooks: None,
             service_cidr: None,
             node_ports: PortRange::default(),
             loopback_endpoints: false,
@@ -152,6 +155,14 @@ impl ApiServerBuilder {
         self
     }
 
+    /// Lets a test hold back, delay and fail what clients ask, in process and over HTTP. They apply to every
+    /// caller, the server's own controllers included, unless they say otherwise. See [`Hooks`].
+    #[must_use]
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = Some(hooks);
+        self
+    }
+
     /// The range that services get their addresses of; 10.96.0.0/12 where none is given.
     #[must_use]
     pub fn service_cidr(mut self, range: Cidr) -> Self {
@@ -217,6 +228,7 @@ impl ApiServerBuilder {
             admission: Arc::new(self.admission),
             service_accounts: self.service_accounts,
             node_dialer: self.node_dialer,
+            hooks: self.hooks,
             ranges: Ranges { addresses, ports: self.node_ports },
             loopback_endpoints: self.loopback_endpoints,
             event_ttl: self.event_ttl,

@@ -54,6 +54,7 @@ use admission::AdmissionChain;
 use authentication::{Anonymous, Authenticator};
 
 use crate::api::{GroupVersionResource, Object, Resource, Revision, Scheme, Status, validation};
+use crate::client::hooks::Hooks;
 use crate::client::{Client, Identity, NodeDialer, Request, Response};
 use crate::env::{Env, Stream, Task};
 use crate::store;
@@ -73,6 +74,7 @@ struct Inner {
     admission: Arc<AdmissionChain>,
     service_accounts: ServiceAccountIssuer,
     node_dialer: Option<Arc<dyn NodeDialer>>,
+    hooks: Option<Hooks>,
     ranges: allocate::Ranges,
     loopback_endpoints: bool,
     event_ttl: Duration,
@@ -141,6 +143,13 @@ impl ApiServer {
             Request::Raw(raw) => return Ok(Box::pin(rest::raw(self, identity, raw)).await.into()),
             request => request,
         };
+        let Some(hooks) = &self.0.hooks else { return self.carry_out(identity, request).await };
+        let begun = hooks.begin(identity, &request).await?;
+        let answer = self.carry_out(identity, request).await?;
+        Ok(Answer { response: hooks.end(begun, answer.response)?, ..answer })
+    }
+
+    async fn carry_out(&self, identity: &Identity, request: Request) -> Result<Answer, Status> {
         let attributes = Attributes::of(&request);
         if let Decision::Deny { reason } = self.authorize(identity, &attributes) {
             return Err(authorize::refusal(identity, &attributes, &reason));

@@ -6,8 +6,10 @@
 compile_error!("the tests need every part that needs only Rust: cargo test --features portable");
 
 mod bad_input;
+mod client_conformance;
 mod cluster;
 mod determinism;
+mod hooks;
 mod https;
 mod kube_rs;
 mod kubectl;
