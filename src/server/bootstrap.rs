@@ -13,6 +13,7 @@ const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-no
 impl ApiServer {
     /// Makes what is missing; what is there stays as it is.
     pub(super) async fn bootstrap(&self) -> Result<(), Status> {
+        self.adopt_services().await?;
         for name in NAMESPACES {
             self.ensure("namespaces", "", json!({"metadata": {"name": name}})).await?;
         }

@@ -104,8 +104,8 @@ impl ApiServerBuilder {
         self
     }
 
-    /// One more that tells who a request over HTTP is from, behind those that are there and before the
-    /// server's own service account tokens. A listener may have others of its own, which are asked first.
+    /// One more that tells who a request over HTTP is from, behind those that are there, and before those that
+    /// a listener has of its own and the server's service account tokens.
     #[must_use]
     pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticators.push(Arc::new(authenticator));

@@ -12,7 +12,9 @@ use crate::client::Identity;
 
 /// Believes the headers of a proxy, which is known by its client certificate.
 ///
-/// Kubernetes has an authority of its own for such proxies. Where the cluster's authority signs their
+/// It must be asked before [`ClientCertificates`](crate::server::https::ClientCertificates), which would take the proxy for a
+/// user: so it belongs to the [server](crate::server::ApiServerBuilder::authenticator), whose authenticators come
+/// before a listener's. Kubernetes has an authority of its own for such proxies. Where the cluster's authority signs their
 /// certificates, their names are all that tells them from its users, and so they must be given here.
 #[derive(Clone, Debug)]
 pub struct FrontProxy {

@@ -1,6 +1,6 @@
 //! Authentication: who a request is from.
 //!
-//! [`Authenticator`]s are asked one after another: those of the listener, those of the server, and last the
+//! [`Authenticator`]s are asked one after another: those of the server, those of the listener, and last the
 //! server's own, which knows the [service account](crate::server::ServiceAccountIssuer) tokens that it has
 //! given out. A request that brings nothing that any of them knows is from `system:anonymous`, as far as
 //! [`Anonymous`] lets it. Whoever is somebody belongs to `system:authenticated`. Credentials do not go on:
@@ -105,21 +105,21 @@ impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
 const AUTHENTICATED: &str = "system:authenticated";
 
 impl ApiServer {
-    /// Whom a request is from; its credentials are taken out of its headers. `first` is asked before the
-    /// server's own authenticators.
+    /// Whom a request is from; its credentials are taken out of its headers. The `listener`'s authenticators
+    /// are asked behind those of the server.
     ///
     /// # Errors
     ///
     /// 401 where there are credentials and none is good, or none where nobody may be anonymous.
     pub async fn authenticate(
         &self,
-        first: &[Arc<dyn Authenticator>],
+        listener: &[Arc<dyn Authenticator>],
         certificate: Option<&[u8]>,
         path: &str,
         headers: &mut HeaderMap,
     ) -> Result<Identity, Status> {
         let credentials = Credentials { headers, certificate, path };
-        let known = match self.known(first, credentials).await {
+        let known = match self.known(listener, credentials).await {
             Ok(Some(identity)) => identity,
             Ok(None) if self.anonymous().admits(path) => Identity::anonymous(),
             Ok(None) => return Err(status::unauthorized()),
@@ -130,7 +130,7 @@ impl ApiServer {
         };
         headers.remove(AUTHORIZATION);
         bearer::forget(headers);
-        for authenticator in first.iter().chain(self.authenticators()) {
+        for authenticator in self.authenticators().iter().chain(listener) {
             authenticator.forget(headers);
         }
         Ok(known)
@@ -138,11 +138,11 @@ impl ApiServer {
 
     async fn known(
         &self,
-        first: &[Arc<dyn Authenticator>],
+        listener: &[Arc<dyn Authenticator>],
         credentials: Credentials<'_>,
     ) -> Result<Option<Identity>, Unauthorized> {
         let mut bad = None;
-        for authenticator in first.iter().chain(self.authenticators()) {
+        for authenticator in self.authenticators().iter().chain(listener) {
             match authenticator.authenticate(credentials).await {
                 Ok(Some(identity)) => return Ok(Some(in_group(identity))),
                 Ok(None) => {}
