@@ -6,8 +6,10 @@
 
 mod api;
 pub mod apply;
+pub mod conformance;
 mod error;
 mod ext;
+pub mod hooks;
 mod identity;
 mod informer;
 mod kubeconfig;
@@ -66,6 +68,11 @@ pub use webhook::{WebhookClient, WebhookTarget};
 /// # Errors
 ///
 /// See [`Error`].
+///
+/// # Conformance
+///
+/// An implementation runs the [`conformance`] suite by one macro call,
+/// [`client_conformance!`](crate::client_conformance).
 #[async_trait]
 pub trait Client: Send + Sync + 'static {
     /// Sends one request.

@@ -13,6 +13,7 @@ const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-no
 impl ApiServer {
     /// Makes what is missing; what is there stays as it is.
     pub(super) async fn bootstrap(&self) -> Result<(), Status> {
+        self.adopt_services().await?;
         for name in NAMESPACES {
             self.ensure("namespaces", "", json!({"metadata": {"name": name}})).await?;
         }
@@ -35,14 +36,7 @@ impl ApiServer {
         let target = Target::all(&row).namespace(namespace);
         let name = tree["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let named = target.clone().name(name);
-        let mut call = Call {
-            server: self,
-            identity: &identity,
-            asked: row.clone(),
-            row,
-            target: &named,
-            warnings: Vec::new(),
-        };
+        let mut call = Call::new(self, &identity, row, &named);
         match self.cached().get(&call.row, &call.key()).await {
             Ok(None) => {}
             // One that cannot be read is there all the same, and only who serves can repair it.

@@ -5,14 +5,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use super::admission::{AdmissionChain, AdmissionPlugin};
 use super::allocate::Ranges;
+use super::authentication::{Anonymous, Authenticator};
 use super::health::{self, HealthCheck};
 use super::limits::{InFlight, Limits};
 use super::metrics::{Measured, Metrics};
-use super::tokens::Tokens;
-use super::{ApiServer, Authorizer, Inner, PortRange, RoleTable, Served, Streams, webhook};
+use super::{
+    ApiServer, Authorizer, Inner, PortRange, RoleTable, Served, ServiceAccountIssuer, Streams, webhook,
+};
 use crate::api::cidr::{Cidr, CidrError};
 use crate::api::{Scheme, Status};
+use crate::client::hooks::Hooks;
 use crate::client::{NodeDialer, WebhookClient};
 use crate::env::Env;
 use crate::store::cached::Cached;
@@ -23,9 +27,14 @@ pub struct ApiServerBuilder {
     store: Option<Arc<dyn ObjectStore>>,
     scheme: Option<Scheme>,
     env: Option<Env>,
+    authenticators: Vec<Arc<dyn Authenticator>>,
+    anonymous: Anonymous,
     authorizer: Option<Arc<dyn Authorizer>>,
+    admission: AdmissionChain,
+    service_accounts: ServiceAccountIssuer,
     node_dialer: Option<Arc<dyn NodeDialer>>,
     webhooks: Option<Arc<dyn WebhookClient>>,
+    hooks: Option<Hooks>,
     service_cidr: Option<Cidr>,
     node_ports: PortRange,
     loopback_endpoints: bool,
@@ -66,9 +75,14 @@ impl ApiServerBuilder {
             store: None,
             scheme: None,
             env: None,
+            authenticators: Vec::new(),
+            anonymous: Anonymous::default(),
             authorizer: None,
+            admission: AdmissionChain::default(),
+            service_accounts: ServiceAccountIssuer::default(),
             node_dialer: None,
             webhooks: None,
+            hooks: None,
             service_cidr: None,
             node_ports: PortRange::default(),
             loopback_endpoints: false,
@@ -101,10 +115,47 @@ impl ApiServerBuilder {
         self
     }
 
-    /// Who may do what; [`RoleTable::default`] where none is given.
+    /// One more that tells who a request over HTTP is from, behind those that are there, and before those that
+    /// a listener has of its own and the server's service account tokens.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticators.push(Arc::new(authenticator));
+        self
+    }
+
+    /// Which requests over HTTP may be from nobody; any, where nothing is said.
+    #[must_use]
+    pub fn anonymous(mut self, anonymous: Anonymous) -> Self {
+        self.anonymous = anonymous;
+        self
+    }
+
+    /// Who gives out service account tokens; an issuer with a key of its own, where nothing is said.
+    #[must_use]
+    pub fn service_accounts(mut self, issuer: ServiceAccountIssuer) -> Self {
+        self.service_accounts = issuer;
+        self
+    }
+
+    /// Who may do what; [`RoleTable::default`] where none is given. Several are chained by a
+    /// [`Union`](super::Union).
     #[must_use]
     pub fn authorizer(mut self, authorizer: Arc<dyn Authorizer>) -> Self {
         self.authorizer = Some(authorizer);
+        self
+    }
+
+    /// The steps of admission; [`AdmissionChain::default`] where nothing is said.
+    #[must_use]
+    pub fn admission(mut self, chain: AdmissionChain) -> Self {
+        self.admission = chain;
+        self
+    }
+
+    /// One more step of admission, where [`AdmissionChain::with`] places it.
+    #[must_use]
+    pub fn admit(mut self, plugin: impl AdmissionPlugin) -> Self {
+        self.admission = self.admission.with(Arc::new(plugin));
         self
     }
 
@@ -119,6 +170,14 @@ impl ApiServerBuilder {
     #[must_use]
     pub fn webhooks(mut self, client: Arc<dyn WebhookClient>) -> Self {
         self.webhooks = Some(client);
+        self
+    }
+
+    /// Lets a test hold back, delay and fail what clients ask, in process and over HTTP. They apply to every
+    /// caller, the server's own controllers included, unless they say otherwise. See [`Hooks`].
+    #[must_use]
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = Some(hooks);
         self
     }
 
@@ -205,8 +264,13 @@ impl ApiServerBuilder {
             served: RwLock::new(Served { scheme, definitions: BTreeMap::new() }),
             naming: tokio::sync::Mutex::new(()),
             webhooks: self.webhooks.or_else(|| webhook::default_client(&env)),
+            authenticators: self.authenticators,
+            anonymous: self.anonymous,
             authorizer: self.authorizer.unwrap_or_else(|| Arc::new(RoleTable::default())),
+            admission: Arc::new(self.admission),
+            service_accounts: self.service_accounts,
             node_dialer: self.node_dialer,
+            hooks: self.hooks,
             ranges: Ranges { addresses, ports: self.node_ports },
             loopback_endpoints: self.loopback_endpoints,
             event_ttl: self.event_ttl,
@@ -215,7 +279,6 @@ impl ApiServerBuilder {
             health_checks,
             metrics,
             started: env.clock.instant(),
-            tokens: Tokens::default(),
             streams: Streams::of(&env),
             env,
         }));

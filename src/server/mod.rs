@@ -2,9 +2,9 @@
 //!
 //! [`ApiServer::handle`] is the one door. A [`Client`] in process calls it with the request as it
 //! is; REST (`rest`) translates HTTP into the same requests, so that both meet the same
-//! authorizer and the same rules. Reading order follows a write: `attributes` and `authorize`
-//! decide whether the caller may, `registry` carries the verb out for any row, `admission` and
-//! `strategy` add what a kind needs besides, and one commit to the store makes it so.
+//! authorizer and the same rules. Reading order follows a write: `authentication` finds out who is
+//! calling, `attributes` and `authorize` decide whether they may, `registry` carries the verb out for any
+//! row, `admission` and `strategy` add what a kind needs besides, and one commit to the store makes it so.
 //!
 //! There is no handler per kind: what a row says (names, scope, subresources, selectable fields)
 //! drives everything, and a CustomResourceDefinition is served by adding a row.
@@ -13,9 +13,10 @@
     reason = "a Status is what every layer here fails with; it is made once and moved"
 )]
 
-mod admission;
+pub mod admission;
 mod allocate;
 mod attributes;
+pub mod authentication;
 mod authorize;
 mod bootstrap;
 mod builder;
@@ -35,9 +36,9 @@ mod registry;
 pub mod rest;
 mod reviews;
 mod roles;
+mod service_accounts;
 mod strategy;
 mod subresources;
-mod tokens;
 mod tree;
 mod webhook;
 
@@ -48,13 +49,19 @@ use std::time::Duration;
 
 pub use allocate::PortRange;
 pub use attributes::Attributes;
-pub use authorize::{Authorizer, Decision};
+pub use authorize::{AlwaysAllow, AlwaysDeny, Authorizer, Decision, Opinion, Union};
 pub use builder::{ApiServerBuilder, BuildError};
 pub use health::HealthCheck;
 pub use limits::Limits;
 pub use roles::{RoleTable, Rule};
+pub(crate) use service_accounts::VerificationDocument;
+pub use service_accounts::{KeyError, ServiceAccountIssuer};
+
+use admission::AdmissionChain;
+use authentication::{Anonymous, Authenticator};
 
 use crate::api::{GroupVersionResource, Object, Resource, Revision, Scheme, Status, validation};
+use crate::client::hooks::Hooks;
 use crate::client::{Client, Identity, NodeDialer, Request, Response, WebhookClient};
 use crate::env::{Env, Stream, Task};
 use crate::store;
@@ -71,8 +78,13 @@ struct Inner {
     /// Held by who writes a definition.
     naming: tokio::sync::Mutex<()>,
     webhooks: Option<Arc<dyn WebhookClient>>,
+    authenticators: Vec<Arc<dyn Authenticator>>,
+    anonymous: Anonymous,
     authorizer: Arc<dyn Authorizer>,
+    admission: Arc<AdmissionChain>,
+    service_accounts: ServiceAccountIssuer,
     node_dialer: Option<Arc<dyn NodeDialer>>,
+    hooks: Option<Hooks>,
     ranges: allocate::Ranges,
     loopback_endpoints: bool,
     event_ttl: Duration,
@@ -81,7 +93,6 @@ struct Inner {
     health_checks: Vec<Arc<dyn HealthCheck>>,
     metrics: metrics::Metrics,
     started: tokio::time::Instant,
-    tokens: tokens::Tokens,
     streams: Streams,
     compactor: Option<Task<()>>,
 }
@@ -100,7 +111,6 @@ struct Streams {
     addresses: Stream,
     ports: Stream,
     watches: Stream,
-    tokens: Stream,
     audits: Stream,
     goaways: Stream,
 }
@@ -117,6 +127,8 @@ pub struct Answer {
     pub response: Response,
     /// What the caller should know besides, one `Warning` header each.
     pub warnings: Vec<String>,
+    /// What admission has written down for the audit log, by key.
+    pub annotations: BTreeMap<String, String>,
     /// Whether an object came to be: HTTP 201 instead of 200.
     pub created: bool,
 }
@@ -149,11 +161,19 @@ impl ApiServer {
             Request::Raw(raw) => return Ok(Box::pin(rest::raw(self, identity, raw)).await.into()),
             request => request,
         };
+        let Some(hooks) = &self.0.hooks else { return self.carry_out(identity, request).await };
+        let begun = hooks.begin(identity, &request).await?;
+        let answer = self.carry_out(identity, request).await?;
+        Ok(Answer { response: hooks.end(begun, answer.response)?, ..answer })
+    }
+
+    async fn carry_out(&self, identity: &Identity, request: Request) -> Result<Answer, Status> {
         let attributes = Attributes::of(&request);
         if let Decision::Deny { reason } = self.authorize(identity, &attributes) {
             return Err(authorize::refusal(identity, &attributes, &reason));
         }
         if let Request::Connect { target, query, protocols } = &request {
+            admission::connect(self, identity, target, query).await?;
             return Ok(Box::pin(connect::open(self, target, query, protocols)).await?.into());
         }
         registry::serve(self, identity, request).await
@@ -163,12 +183,6 @@ impl ApiServer {
     #[must_use]
     pub fn scheme(&self) -> Arc<Scheme> {
         self.0.served.read().unwrap_or_else(PoisonError::into_inner).scheme.clone()
-    }
-
-    /// Whether `identity` may do this.
-    #[must_use]
-    pub fn authorize(&self, identity: &Identity, attributes: &Attributes) -> Decision {
-        self.0.authorizer.authorize(identity, attributes)
     }
 
     /// The server's time, chance and tasks.
@@ -213,8 +227,24 @@ impl ApiServer {
         Some(self.0.event_ttl).filter(|ttl| !ttl.is_zero() && strategy::of(row).expires)
     }
 
+    pub(crate) fn authenticators(&self) -> &[Arc<dyn Authenticator>] {
+        &self.0.authenticators
+    }
+
+    pub(crate) fn anonymous(&self) -> &Anonymous {
+        &self.0.anonymous
+    }
+
     pub(crate) fn authorizer(&self) -> &Arc<dyn Authorizer> {
         &self.0.authorizer
+    }
+
+    pub(crate) fn admission(&self) -> &Arc<AdmissionChain> {
+        &self.0.admission
+    }
+
+    pub(crate) fn service_accounts(&self) -> &ServiceAccountIssuer {
+        &self.0.service_accounts
     }
 
     pub(crate) fn ranges(&self) -> &allocate::Ranges {
@@ -316,7 +346,6 @@ impl Streams {
             addresses: stream("address"),
             ports: stream("port"),
             watches: stream("watch"),
-            tokens: stream("token"),
             audits: stream("audit"),
             goaways: stream("goaway"),
         }
@@ -339,6 +368,6 @@ impl fmt::Debug for ApiServer {
 
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
-        Self { response, warnings: Vec::new(), created: false }
+        Self { response, warnings: Vec::new(), annotations: BTreeMap::new(), created: false }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Answer;
 use super::registry::{Call, Next, decode_as, delete_object, modify};
 use super::tree::{at, map_mut, metadata_mut, text};
-use crate::api::{Object, Resource, Revision, Scope, Status, schema, status};
+use crate::api::{Resource, Scope, Status, schema, status};
 use crate::client::{DeleteOptions, Payload, Response, Target, WriteOptions};
 
 /// Assigns a pod to a node: `pods/binding`, and `bindings`.
@@ -33,14 +33,7 @@ pub(super) async fn bind(
         name: Some(name.clone()),
         subresource: Some("binding".into()),
     };
-    let mut pod = Call {
-        server: call.server,
-        identity: call.identity,
-        asked: pods.clone(),
-        row: pods,
-        target: &target,
-        warnings: Vec::new(),
-    };
+    let mut pod = Call::new(call.server, call.identity, pods, &target);
     let annotations = at(&binding, &["metadata", "annotations"]).and_then(Value::as_object).cloned();
     modify(&mut pod, options.dry_run, |call, current| {
         let conflict = |why: String| Err(status::conflict("", "pods/binding", current.name(), &why));
@@ -140,32 +133,10 @@ pub(super) async fn evict(
     Ok(Answer { created: true, ..success(201).into() })
 }
 
-/// Gives out a token for a service account. It is opaque, and good at this server for its time.
+/// Gives out a token for a service account.
 pub(super) async fn token(call: &mut Call<'_>, payload: Payload) -> Result<Answer, Status> {
     let row = body_row("authentication.k8s.io", "v1", "TokenRequest", "tokenrequests");
-    let mut request = decode_as(call, &row, payload, None)?;
-    let account = call.current().await?.ok_or_else(|| call.not_found())?;
-    let seconds = at(&request, &["spec", "expirationSeconds"]).and_then(Value::as_i64).unwrap_or(3600);
-    if seconds < 600 {
-        let path = crate::api::field::Path::new("spec").child("expirationSeconds");
-        let error = crate::api::field::Error::invalid(
-            &path,
-            seconds,
-            "may not specify a duration less than 10 minutes",
-        );
-        return Err(status::invalid("authentication.k8s.io", "TokenRequest", "", &[error]));
-    }
-    let (token, expires) = call.server.issue_token(&account, seconds);
-    let now = call.server.env().clock.now_seconds().to_string();
-    map_mut(&mut request, "spec").insert("expirationSeconds".into(), seconds.into());
-    let metadata = metadata_mut(&mut request);
-    metadata.insert("name".into(), account.name().into());
-    metadata.insert("namespace".into(), call.namespace().into());
-    metadata.insert("creationTimestamp".into(), now.into());
-    request["status"] = json!({"token": token, "expirationTimestamp": expires.to_string()});
-    let object = Object::from_tree(row.into(), Revision::NONE, request)
-        .map_err(|error| status::bad_request(error.to_string()))?;
-    Ok(Answer { created: true, ..Response::Object(object).into() })
+    super::service_accounts::token(call, payload, row).await
 }
 
 /// A row for what subresources take and answer, and nobody stores.

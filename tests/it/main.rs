@@ -6,13 +6,16 @@
 compile_error!("the tests need every part that needs only Rust: cargo test --features portable");
 
 mod bad_input;
+mod client_conformance;
 mod clients;
 mod cluster;
 mod determinism;
 mod helm;
+mod hooks;
 mod https;
 mod https_attacks;
 mod https_shutdown;
+mod kube_apiserver_store;
 mod kube_rs;
 mod kubectl;
 mod kubectl_cluster;
@@ -39,6 +42,8 @@ mod rest_sweep;
 mod rest_watch_socket;
 mod runtime;
 mod sched;
+mod server_admission;
+mod server_authentication;
 mod server_authorize;
 mod server_broken;
 mod server_compaction;

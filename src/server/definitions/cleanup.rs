@@ -110,7 +110,7 @@ async fn remove_objects(server: &ApiServer, name: &str) -> Result<(), Status> {
     let mut watch = server.cached().watch(&row, &query).await.map_err(|error| store_error(&error))?;
     for item in &page.items {
         let target = Target::all(&row).namespace(item.key().namespace.clone()).name(item.name());
-        let mut call = Call::of_server(server, &identity, &row, &target);
+        let mut call = Call::new(server, &identity, row.clone(), &target);
         match delete_object(&mut call, &DeleteOptions::default()).await {
             Ok(_) => {}
             Err(status) if status.code == 404 => {}
@@ -133,7 +133,7 @@ async fn remove_objects(server: &ApiServer, name: &str) -> Result<(), Status> {
 async fn tell(server: &ApiServer, name: &str, condition: Condition<'_>, is_end: bool) -> Result<(), Status> {
     let Some(definitions) = definitions_row(server) else { return Ok(()) };
     let (identity, target) = (own_identity(), Target::all(&definitions).name(name));
-    let mut call = Call::of_server(server, &identity, &definitions, &target);
+    let mut call = Call::new(server, &identity, definitions.clone(), &target);
     let told = modify(&mut call, false, |call, current| {
         let mut tree = (*current.tree()).clone();
         set(&mut tree, condition, &server.env().clock.now_seconds().to_string());

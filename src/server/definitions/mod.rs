@@ -353,7 +353,7 @@ async fn settle_one(server: &ApiServer, name: &str) -> Result<(), Status> {
     let Some(definitions) = definitions_row(server) else { return Ok(()) };
     let target = Target::all(&definitions).name(name);
     let identity = own_identity();
-    let mut call = Call::of_server(server, &identity, &definitions, &target);
+    let mut call = Call::new(server, &identity, definitions.clone(), &target);
     let settled = modify(&mut call, false, |call, current| {
         let mut tree = (*current.tree()).clone();
         let taken = server.taken_names(text(&tree, &["spec", "group"]), current.name());

@@ -23,9 +23,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, End, Watched};
-use super::authenticate::authenticate;
-use super::{Authenticator, ClientCertificates, Credentials};
-use crate::api::status;
+use super::{Authenticator, ClientCertificates};
+use crate::api::Status;
 use crate::env::Tasks;
 use crate::server::ApiServer;
 use crate::server::drain::Drain;
@@ -336,15 +335,16 @@ impl Connection {
         }
     }
 
-    async fn respond(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn respond(&self, mut request: Request<Incoming>) -> Response<ResponseBody> {
         let (shared, open) = (&self.shared, self.activity.request());
         if self.http2 && shared.server.sends_away(shared.goaway_chance) {
             self.leave.notify_one();
         }
-        let credentials = Credentials { headers: request.headers(), certificate: self.certificate.as_ref() };
-        let identity = authenticate(&shared.authenticators, credentials).await;
-        let identity = identity.as_ref().map_err(|_| status::unauthorized());
-        let origin = Origin { identity, drain: Some(&shared.drain) };
+        let path = request.uri().path().to_owned();
+        let certificate = self.certificate.as_deref();
+        let headers = request.headers_mut();
+        let identity = shared.server.authenticate(&shared.authenticators, certificate, &path, headers).await;
+        let origin = Origin { identity: identity.as_ref().map_err(Status::clone), drain: Some(&shared.drain) };
         let mut response = rest::respond_from(&shared.server, origin, request).await;
         if let Some(directives) = &shared.strict_transport_security {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, directives.clone());

@@ -6,10 +6,10 @@
 //! simulation; their tasks belong to the server's environment all the same.
 
 mod activity;
-mod authenticate;
 mod certificates;
 mod listener;
 
-pub use authenticate::{Authenticator, ClientCertificates, Credentials, Tokens, Unauthorized};
 pub use certificates::{CertificateError, Certificates, KeyPair};
 pub use listener::{HttpsOptions, HttpsServer};
+
+pub use super::authentication::{Authenticator, ClientCertificates, Credentials, Tokens, Unauthorized};

@@ -1,6 +1,6 @@
 //! Delete many.
 
-use super::delete::delete_object;
+use super::delete::delete_admitted;
 use super::read::page;
 use super::{Call, corrupt};
 use crate::api::Status;
@@ -24,19 +24,16 @@ pub(super) async fn delete_collection(
             ..call.target.clone()
         };
         let mut one = Call {
-            server: call.server,
-            identity: call.identity,
             asked: call.asked.clone(),
-            row: call.row.clone(),
-            target: &target,
-            warnings: Vec::new(),
+            ..Call::new(call.server, call.identity, call.row.clone(), &target)
         };
-        match delete_object(&mut one, options).await {
+        match delete_admitted(&mut one, options).await {
             Ok(gone) => deleted.push(gone.object),
             Err(status) if status.code == 404 => {}
             Err(status) => return Err(status),
         }
         call.warnings.append(&mut one.warnings);
+        call.annotations.append(&mut one.annotations);
     }
     let list = ObjectList { resource, revision, items: deleted, continue_token, remaining };
     Ok(Response::List(list).into())

@@ -38,7 +38,7 @@ pub(crate) async fn create_tree(
     }
     let _gate = call.server.may_create(&call.row, text(&tree, &["metadata", "name"])).await?;
     default(call, &mut tree)?;
-    admission::create(call, &mut tree).await?;
+    admission::create(call, &mut tree, options.dry_run).await?;
     fill_metadata(call, &mut tree);
     strategy::of(&call.row).create(&strategy::Context::of(call), &mut tree);
     let base = text(&tree, &["metadata", "generateName"]).to_owned();
@@ -76,6 +76,7 @@ async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Res
     let valid = call.object(tree.clone())?;
     let findings = call.server.validation().judge_create(&valid);
     call.accept(valid.name(), findings)?;
+    admission::created(call, &valid, options.dry_run).await?;
     let (mut avoid, ttl) = (Avoid::default(), call.server.ttl(&call.row));
     loop {
         let (object, claims) = Claims::of(call, None, valid.clone(), &avoid).await?;
@@ -99,7 +100,7 @@ async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Res
 }
 
 /// What the schema and the kind fill in.
-pub(super) fn default(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
+pub(crate) fn default(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
     schema::apply_defaults(&call.row, tree);
     defaults::apply(&call.row, tree).map_err(|error| {
         status::bad_request(format!(

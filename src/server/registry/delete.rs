@@ -14,7 +14,7 @@ use super::{Call, corrupt};
 use crate::api::{Object, Status, status};
 use crate::client::{DeleteOptions, Preconditions, PropagationPolicy, Response};
 use crate::server::tree::{at, finalizers, metadata_mut, set_finalizers, text};
-use crate::server::{Answer, admission, strategy};
+use crate::server::{Answer, strategy};
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
@@ -32,7 +32,7 @@ pub(super) async fn delete(call: &mut Call<'_>, options: &DeleteOptions) -> Resu
     if options.ignore_store_read_error_with_cluster_breaking_potential {
         return corrupt::delete(call, options).await;
     }
-    let Deleted { object, gone } = delete_object(call, options).await?;
+    let Deleted { object, gone } = delete_admitted(call, options).await?;
     if !gone || strategy::of(&call.row).answers_deleted {
         return Ok(Response::Object(object).into());
     }
@@ -48,9 +48,21 @@ pub(super) async fn delete(call: &mut Call<'_>, options: &DeleteOptions) -> Resu
     Ok(Response::Status(Box::new(answer)).into())
 }
 
-/// Deletes an object.
+/// Deletes an object that somebody asks to delete: admission has a say.
+pub(super) async fn delete_admitted(call: &mut Call<'_>, options: &DeleteOptions) -> Result<Deleted, Status> {
+    remove(call, options, |next| Next::Delete(Box::new(next))).await
+}
+
+/// Deletes an object on the server's own account, as behind an eviction that was admitted.
 pub(crate) async fn delete_object(call: &mut Call<'_>, options: &DeleteOptions) -> Result<Deleted, Status> {
-    admission::delete(call)?;
+    remove(call, options, |next| next).await
+}
+
+async fn remove(
+    call: &mut Call<'_>,
+    options: &DeleteOptions,
+    decided: fn(Next) -> Next,
+) -> Result<Deleted, Status> {
     let (mut gone, mut again) = (false, false);
     let object = modify(call, options.dry_run, |call, current| {
         preconditions(call, current, &options.preconditions, std::mem::replace(&mut again, true))?;
@@ -62,11 +74,11 @@ pub(crate) async fn delete_object(call: &mut Call<'_>, options: &DeleteOptions) 
             None => decide(&old, (rules.grace)(&old, options.grace_period_seconds), options, now),
         };
         gone = matches!(verdict, Verdict::Gone);
-        Ok(match verdict {
+        Ok(decided(match verdict {
             Verdict::Gone => Next::Remove(Box::new(current.clone())),
             Verdict::Waits => Next::Keep,
             Verdict::Marked(tree) => Next::Mark(Box::new(call.object(tree)?)),
-        })
+        }))
     })
     .await?;
     Ok(Deleted { object, gone })

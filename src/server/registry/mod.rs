@@ -11,16 +11,17 @@ mod scale;
 mod update;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Answer, ApiServer, convert, definitions, reviews, subresources};
+use super::{Answer, ApiServer, admission, convert, definitions, reviews, subresources};
 use crate::api::{Object, ObjectKey, Resource, Revision, Status, field, names, status, validation};
 use crate::client::{Identity, Patch, PatchType, Request, Response, Target, WriteOptions};
 use crate::store;
 
-pub(crate) use create::create_tree;
+pub(crate) use create::{create_tree, default};
 pub(crate) use decode::{decode, decode_as};
 pub(crate) use delete::{Verdict, delete_object};
 pub(crate) use update::{Change, Committed, Next, Scope, modify};
@@ -35,6 +36,8 @@ pub(crate) struct Call<'a> {
     pub(crate) row: Arc<Resource>,
     pub(crate) target: &'a Target,
     pub(crate) warnings: Vec<String>,
+    /// What admission has written down for the audit log.
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 /// Serves an authorized request for a resource.
@@ -57,7 +60,7 @@ pub(super) async fn serve(
     let scheme = server.scheme();
     let asked = scheme.resource(&target.resource).ok_or_else(|| server.unserved(&target.resource))?.clone();
     let row = convert::judged(&scheme, &asked);
-    let mut call = Call { server, identity, asked, row, target: &target, warnings: Vec::new() };
+    let mut call = Call { asked, ..Call::new(server, identity, row, &target) };
     call.check_shape(verb)?;
     let deprecation = call.row.custom.as_ref().and_then(|version| version.deprecation.clone());
     call.warnings.extend(deprecation);
@@ -65,13 +68,22 @@ pub(super) async fn serve(
     let _alone = if writes { Some(server.alone_with_definitions().await) } else { None };
     let Answer { response, created, .. } = dispatch(&mut call, request).await?;
     let response = convert::response(&call.row, &call.asked, response)?;
-    Ok(Answer { response, warnings: call.warnings, created })
+    Ok(Answer { response, warnings: call.warnings, annotations: call.annotations, created })
 }
 
 async fn dispatch(call: &mut Call<'_>, request: Request) -> Result<Answer, Status> {
     if let Some(subresource) = call.target.subresource.clone() {
         return subresource_verb(call, &subresource, request).await;
     }
+    // What is an act and no object is admitted by itself.
+    let is_binding = call.row.group.is_empty() && call.row.kind == "Binding";
+    let request = match reviews::is_review(&call.row) || is_binding {
+        true => {
+            let kind = call.row.gvk();
+            admission::body(call, &kind, request).await?
+        }
+        false => request,
+    };
     match request {
         Request::Get { options, .. } => read::get(call, &options).await.map(object),
         Request::List { options, .. } => read::list(call, &options).await,
@@ -80,7 +92,10 @@ async fn dispatch(call: &mut Call<'_>, request: Request) -> Result<Answer, Statu
             if let Some(review) = reviews::of(&call.row) {
                 return review(call, object).map(created);
             }
-            if call.row.group.is_empty() && call.row.kind == "Binding" {
+            if reviews::is_token_review(&call.row) {
+                return reviews::token(call, object).await.map(created);
+            }
+            if is_binding {
                 return subresources::bind(call, object, &options).await;
             }
             create::create(call, object, &options).await.map(created)
@@ -120,6 +135,7 @@ async fn subresource_verb(
 ) -> Result<Answer, Status> {
     let declared = call.row.subresource(subresource).ok_or_else(status::no_such_resource)?.clone();
     let own_kind = declared.kind == call.row.gvk();
+    let request = if own_kind { request } else { admission::body(call, &declared.kind, request).await? };
     match (subresource, request) {
         ("scale", Request::Get { .. }) => scale::get(call).await,
         ("scale", Request::Update { object, options, .. }) => scale::update(call, object, &options).await,
@@ -163,14 +179,15 @@ pub(crate) fn not_allowed() -> Status {
 }
 
 impl<'a> Call<'a> {
-    /// What the server does by itself.
-    pub(crate) fn of_server(
+    /// A request of `identity` for a target of this row.
+    pub(crate) fn new(
         server: &'a ApiServer,
         identity: &'a Identity,
-        row: &Arc<Resource>,
+        row: Arc<Resource>,
         target: &'a Target,
     ) -> Self {
-        Self { server, identity, asked: row.clone(), row: row.clone(), target, warnings: Vec::new() }
+        let (warnings, annotations) = (Vec::new(), BTreeMap::new());
+        Self { server, identity, asked: row.clone(), row, target, warnings, annotations }
     }
 
     /// Namespace and name, as far as the target has them.
@@ -290,12 +307,6 @@ impl<'a> Call<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Whether the caller is a node's agent, and which.
-    pub(crate) fn node(&self) -> Option<&'a str> {
-        let name = self.identity.user.strip_prefix("system:node:")?;
-        self.identity.in_group("system:nodes").then_some(name)
     }
 }
 

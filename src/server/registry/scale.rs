@@ -5,19 +5,19 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::patch::Parsed;
-use super::update::{Scope, check_name, modify, replace};
+use super::update::{check_name, modify, replace_scaled};
 use super::{Call, decode};
 use crate::api::selector::LabelSelector;
 use crate::api::structural::ScalePaths;
 use crate::api::{Object, Status, field, status};
 use crate::client::{Patch, Payload, Response, WriteOptions};
-use crate::server::Answer;
 use crate::server::subresources::body_row;
 use crate::server::tree::{at, map_mut, text};
+use crate::server::{Answer, admission};
 
 /// Where a kind keeps what a Scale shows; dotted paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Paths {
+pub(crate) struct Paths {
     spec: String,
     status: String,
     selector: Option<String>,
@@ -94,17 +94,35 @@ async fn write(
         if let Some(uid) = at(&scale, &["metadata", "uid"]).cloned() {
             map_mut(&mut tree, "metadata").insert("uid".into(), uid);
         }
-        replace(call, tree, current, Scope::Main)
+        replace_scaled(call, tree, current, &paths)
     })
     .await?;
     shown(&paths, &object)
 }
 
+/// Lets admission look at the Scale that an object is to have, and takes over what it changes.
+pub(super) async fn admit(
+    call: &mut Call<'_>,
+    paths: &Paths,
+    tree: &mut Value,
+    current: &Object,
+    dry_run: bool,
+) -> Result<(), Status> {
+    let mut wanted = scale(paths, &call.object(tree.clone())?)?;
+    admission::scale(call, &mut wanted, &of(paths, current)?, dry_run).await?;
+    set(tree, &paths.spec, at(&wanted, &["spec", "replicas"]).cloned().unwrap_or_else(|| 0.into()));
+    Ok(())
+}
+
 fn shown(paths: &Paths, object: &Object) -> Result<Answer, Status> {
+    Ok(Response::Object(of(paths, object)?).into())
+}
+
+/// The Scale of an object, as an object.
+fn of(paths: &Paths, object: &Object) -> Result<Object, Status> {
     let row = Arc::new(body_row("autoscaling", "v1", "Scale", "scales"));
-    let shown = Object::from_tree(row, object.revision(), scale(paths, object)?)
-        .map_err(|error| status::internal(error.to_string()))?;
-    Ok(Response::Object(shown).into())
+    Object::from_tree(row, object.revision(), scale(paths, object)?)
+        .map_err(|error| status::internal(error.to_string()))
 }
 
 /// The Scale of an object.

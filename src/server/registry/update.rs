@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::create::{check_namespace, create_tree, default};
+use super::scale::{self, Paths};
 use super::{Call, decode, store_error};
 use crate::api::{Object, Revision, Status, field, status};
 use crate::client::{Payload, Response, WriteOptions};
@@ -33,12 +34,24 @@ pub(crate) enum Next {
     Keep,
     /// It becomes this.
     Put(Box<Object>),
+    /// It becomes this, as far as admission, its kind and validation let it.
+    Replace(Box<Replacement>),
+    /// The deletion that was asked for, once admission has looked at it.
+    Delete(Box<Next>),
     /// It becomes this, and waits until it may go; so it does not expire.
     Mark(Box<Object>),
     /// It goes, because that was asked for; this is its last state.
     Remove(Box<Object>),
     /// It goes, because a change has left it nothing to wait for; this is its last state.
     Finish(Box<Object>),
+}
+
+/// What somebody wants an object to be.
+pub(crate) struct Replacement {
+    tree: Value,
+    scope: Scope,
+    /// Where it was asked for by the object's Scale: where the replicas stand.
+    scale: Option<Paths>,
 }
 
 /// How a commit of one object and its claims ended.
@@ -107,11 +120,18 @@ where
     let mut avoid = Avoid::default();
     loop {
         let Some(current) = call.current().await? else { return Err(call.not_found()) };
-        admission::modify(call, &current)?;
-        let next = decide(call, &current)?;
+        let next = match decide(call, &current)? {
+            Next::Replace(wanted) => replaced(call, *wanted, &current, dry_run).await?,
+            Next::Delete(next) => {
+                admission::delete(call, &current, dry_run).await?;
+                *next
+            }
+            next => next,
+        };
         let (marks, finishes) = (matches!(next, Next::Mark(_)), matches!(next, Next::Finish(_)));
         let (object, claims, removed) = match next {
             Next::Keep if dry_run || !call.is_stale(&current).await? => return Ok(current),
+            Next::Replace(_) | Next::Delete(_) => unreachable!("they have come to something else"),
             // What it is does not change, but how it is stored.
             Next::Keep => (current.clone(), Claims::default(), false),
             Next::Put(object) | Next::Mark(object) => {
@@ -147,18 +167,49 @@ where
     }
 }
 
-/// What becomes of an object that is to be `new`.
+/// What becomes of an object that is to be `new`, if what it insists on holds.
 pub(crate) fn replace(
     call: &mut Call<'_>,
-    mut new: Value,
+    new: Value,
     current: &Object,
     scope: Scope,
 ) -> Result<Next, Status> {
-    let old = current.tree();
     check_uid(call, &new, current.uid())?;
     check_revision(call, &new, current)?;
+    Ok(Next::Replace(Box::new(Replacement { tree: new, scope, scale: None })))
+}
+
+/// The same, where that was asked for by the object's Scale.
+pub(super) fn replace_scaled(
+    call: &mut Call<'_>,
+    new: Value,
+    current: &Object,
+    paths: &Paths,
+) -> Result<Next, Status> {
+    match replace(call, new, current, Scope::Main)? {
+        Next::Replace(wanted) => {
+            Ok(Next::Replace(Box::new(Replacement { scale: Some(paths.clone()), ..*wanted })))
+        }
+        next => Ok(next),
+    }
+}
+
+/// What becomes of an object that is to be replaced: admission and the kind have their say, and what comes
+/// of it is validated.
+async fn replaced(
+    call: &mut Call<'_>,
+    wanted: Replacement,
+    current: &Object,
+    dry_run: bool,
+) -> Result<Next, Status> {
+    let Replacement { tree: mut new, scope, scale } = wanted;
+    let old = current.tree();
     if scope == Scope::Main || call.row.custom.is_some() {
         default(call, &mut new)?;
+    }
+    match &scale {
+        Some(paths) => scale::admit(call, paths, &mut new, current, dry_run).await?,
+        None => admission::update(call, &mut new, current, dry_run).await?,
     }
     keep_metadata(&mut new, &old);
     let rules = strategy::of(&call.row);
@@ -183,6 +234,9 @@ pub(crate) fn replace(
     }
     let next = call.object(new)?;
     if next.body() == current.body() {
+        if scale.is_none() {
+            admission::updated(call, &next, current, dry_run).await?;
+        }
         return Ok(if is_finished(&old, &old) { Next::Finish(Box::new(next)) } else { Next::Keep });
     }
     let rules = call.server.validation();
@@ -192,6 +246,9 @@ pub(crate) fn replace(
     };
     call.accept(current.name(), findings)?;
     let tree = next.tree();
+    if scale.is_none() {
+        admission::updated(call, &next, current, dry_run).await?;
+    }
     Ok(if is_finished(&tree, &old) { Next::Finish(Box::new(next)) } else { Next::Put(Box::new(next)) })
 }
 

@@ -3,7 +3,9 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -17,7 +19,7 @@ use super::table::IncludeObject;
 use crate::api::{Status, status};
 use crate::client::wire::{ApiPath, Query};
 use crate::server::health::{self, Endpoint, HealthCheck, Report};
-use crate::server::{ApiServer, metrics};
+use crate::server::{ApiServer, VerificationDocument, metrics};
 
 /// The version of Kubernetes that is served.
 const MINOR: &str = "36";
@@ -65,6 +67,10 @@ pub(super) async fn respond(
         resource: None,
         series: None,
     };
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    if let Some(document) = server.service_accounts().document(path, host) {
+        return Ok(verification(&document));
+    }
     let Some(steps) = path.strip_prefix('/') else {
         // Nothing is left of a single slash.
         return Ok(encoder.document(index(server)));
@@ -90,6 +96,15 @@ pub(super) async fn respond(
         }
         [] => Err(status::no_such_resource()),
     }
+}
+
+/// A document by which others verify service account tokens.
+fn verification(document: &VerificationDocument) -> Response<ResponseBody> {
+    let mut response = plain(document.body.to_string());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(document.media_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    response
 }
 
 /// `/version`.

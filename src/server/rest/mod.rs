@@ -31,7 +31,7 @@ mod upgrade;
 mod watch_socket;
 
 use bytes::{Buf, Bytes};
-use http::{HeaderMap, Method, Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
 
 pub use body::ResponseBody;
@@ -43,6 +43,7 @@ pub(crate) use door::{Origin, respond_from};
 pub(crate) use encode::{plain, plain_stream};
 pub(crate) use upgrade::incoming;
 
+use super::authentication::impersonation;
 use super::{ApiServer, Attributes, Decision, authorize};
 use crate::api::{Status, status};
 use crate::client::wire::ApiPath;
@@ -82,14 +83,15 @@ async fn route<B>(
     identity: &Identity,
     call: Call,
     closing: bool,
-    request: Request<B>,
+    mut request: Request<B>,
 ) -> Result<Response<ResponseBody>, Status>
 where
     B: http_body::Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<BodyError>,
 {
-    refuse_to_impersonate(identity, request.headers())?;
+    let acts_as = impersonation::act_as(server, identity, request.headers_mut())?;
+    let identity = acts_as.as_ref().unwrap_or(identity);
     let Call { path, query, .. } = call;
     if let ApiPath::Resource(path) = path {
         return resource::respond(server, identity, path, &query, request).await;
@@ -119,23 +121,6 @@ where
         series: None,
     };
     fixed::discovery(server, &path, &encoder, request.headers())
-}
-
-/// Refuses to act as somebody else (`kubectl --as`). It is not served; to pass over the wish would
-/// be to act with the caller's own, greater rights.
-fn refuse_to_impersonate(identity: &Identity, headers: &HeaderMap) -> Result<(), Status> {
-    let wished = headers.keys().any(|name| name.as_str().starts_with("impersonate-"));
-    if !wished {
-        return Ok(());
-    }
-    let user = headers.get("impersonate-user").and_then(|user| user.to_str().ok()).unwrap_or_default();
-    let attributes = Attributes {
-        verb: "impersonate".into(),
-        resource: "users".into(),
-        name: user.into(),
-        ..Attributes::default()
-    };
-    Err(authorize::refusal(identity, &attributes, "impersonation is not served"))
 }
 
 /// Whether the caller may use a path that is no resource.

@@ -57,3 +57,15 @@ async fn protobuf_that_is_damaged_is_unreadable_and_the_rest_goes_on() {
     assert_eq!(values[0].defect.to_string(), "cannot decode the body of a Pod: unexpected EOF");
     assert!(world.cached.get(&world.row, &ObjectKey::new("a", "y")).await.unwrap().is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_kube_apiserver_has_encrypted_is_refused_in_words() {
+    let world = world();
+    let mut sealed = b"k8s:enc:aescbc:v1:key1:".to_vec();
+    sealed.extend([0x9f, 0x00, 0x3a, 0xff]);
+    world.store.put("/registry/pods/a/x", sealed).await.unwrap();
+    let error = world.cached.get(&world.row, &ObjectKey::new("a", "x")).await.unwrap_err();
+    let Error::Unreadable { values, .. } = &error else { panic!("{error}") };
+    let why = "identity transformer tried to read encrypted data (k8s:enc:aescbc:v1:key1)";
+    assert_eq!(values[0].defect, Defect::Untransformable(why.into()));
+}
