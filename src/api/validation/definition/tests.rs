@@ -176,6 +176,15 @@ fn names_versions_and_paths_have_rules() {
     for (tree, sentence) in cases {
         assert_eq!(created(tree), [sentence]);
     }
+    assert_eq!(
+        created(with(&version("/schema"), json!(null))),
+        [
+            "spec.versions[0].schema.openAPIV3Schema: Required value",
+            "spec.selectableFields: Invalid value: \"\": may only be set when validations.schema is included",
+        ]
+    );
+    let unstored = created(with(&version("/storage"), json!(false)));
+    assert!(unstored[0].ends_with("must have exactly one version marked as storage version"), "{unstored:?}");
     let mut protected = with("/spec/group", json!("example.k8s.io"));
     protected["metadata"]["name"] = "as.example.k8s.io".into();
     let missing = created(protected.clone());
