@@ -1,7 +1,6 @@
 //! The type checker: what every node's type is, and which overloads each call may mean.
 //!
-//! Source: `checker/checker.go`, `checker/env.go` and `checker/errors.go` of `cel-go` v0.26, with homogeneous
-//! list and map literals, as Kubernetes asks for.
+//! Source: `checker/checker.go`, `checker/env.go` and `checker/errors.go` of `cel-go` v0.26.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -320,13 +319,13 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn join(&mut self, expr: &Expr, previous: Option<Type>, current: Type) -> Type {
+    /// The type of elements of both types; what does not agree is `dyn`, and told of by `validate`.
+    fn join(&mut self, previous: Option<Type>, current: Type) -> Type {
         let Some(previous) = previous else { return current };
         if self.found.assign(&previous, &current) {
             return previous.most_general(&current).clone();
         }
-        self.mismatch(expr.at, &previous, &current);
-        Type::Error
+        Type::Dyn
     }
 
     fn list(&mut self, elements: &[Element]) -> Type {
@@ -334,7 +333,7 @@ impl Checker<'_, '_> {
         for Element { value, optional } in elements {
             let kind = self.check(value);
             let kind = self.unwrapped(value, kind, *optional);
-            joined = Some(self.join(value, joined, kind));
+            joined = Some(self.join(joined, kind));
         }
         Type::list(joined.unwrap_or_else(|| Type::Variable(self.found.fresh(1))))
     }
@@ -343,10 +342,10 @@ impl Checker<'_, '_> {
         let (mut keys, mut values) = (None, None);
         for Entry { key, value, optional } in entries {
             let kind = self.check(key);
-            keys = Some(self.join(key, keys, kind));
+            keys = Some(self.join(keys, kind));
             let kind = self.check(value);
             let kind = self.unwrapped(value, kind, *optional);
-            values = Some(self.join(value, values, kind));
+            values = Some(self.join(values, kind));
         }
         let key = keys.unwrap_or_else(|| Type::Variable(self.found.fresh(1)));
         Type::map(key, values.unwrap_or_else(|| Type::Variable(self.found.fresh(1))))

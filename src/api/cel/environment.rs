@@ -92,8 +92,8 @@ impl Environment {
             addresses: self.minor >= 30,
         };
         let checked = check(&tree, nodes, &scope, &mut issues);
-        if issues.is_empty() && self.minor >= 29 {
-            validate(&tree, &checked, &mut issues);
+        if issues.is_empty() {
+            validate(&tree, &checked, self.minor, &mut issues);
         }
         if !issues.is_empty() {
             return Err(CompileError::Issues(issues.display()));

@@ -100,8 +100,8 @@ impl<'a> Run<'a, '_> {
                 let value = self.eval(value)?;
                 self.scope.meter.look(value.bulk())?;
                 let Some(key) = Key::of(&value) else { return Ok(Value::Bool(false)) };
-                let alike = || key.alike().into_iter().flatten().any(|it| set.contains(&it));
-                Ok(Value::Bool(set.contains(&key) || alike()))
+                let alike = || key.alike().into_iter().chain([key.as_double()]).flatten();
+                Ok(Value::Bool(set.contains(&key) || alike().any(|it| set.contains(&it))))
             }
             Node::Or { left, right, unwrap } => match self.eval(left)? {
                 Value::Optional(None) => self.eval(right),
@@ -190,7 +190,7 @@ impl<'a> Run<'a, '_> {
                     .resolve(attribute)
                     .and_then(|key| self.find(&value, &key, optional || qualifier.test)),
             };
-            if matches!(&found, Ok(None)) && optional && !qualifier.test {
+            if matches!(&found, Ok(None)) && optional {
                 return Ok(Value::Optional(None));
             }
             let found = self.after(SELECT, found)?;

@@ -2,8 +2,8 @@
 //!
 //! A recursive descent over the grammar `parser/gen/CEL.g4` of `cel-go` v0.26, with the limits of its parser
 //! and one more: macros that copy their target cannot make a tree larger than [`MOST_NODES`]. Messages are
-//! those of cel-go for what people get wrong; of several syntax errors only the first that is not a wrong
-//! character is told, where cel-go's parser recovers and goes on.
+//! those of cel-go for what people get wrong. Behind a word too much or one too few parsing goes on; behind other
+//! syntax errors it ends, where cel-go's parser may recover and tell of more.
 
 use std::sync::Arc;
 
@@ -21,8 +21,38 @@ pub(super) const DEEPEST: u32 = 250;
 /// them would be a thousand million nodes.
 pub(super) const MOST_NODES: usize = 200_000;
 
-const EXPRESSION: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, \
-                          STRING, BYTES, IDENTIFIER}";
+/// What may begin an expression, and these symbols, in the order of cel-go's words.
+fn expression(more: &[&str]) -> String {
+    const WORDS: [&str; 18] = [
+        "'['",
+        "']'",
+        "'{'",
+        "'}'",
+        "'('",
+        "')'",
+        "'.'",
+        "','",
+        "'-'",
+        "'!'",
+        "'?'",
+        "'true'",
+        "'false'",
+        "'null'",
+        "NUM_FLOAT",
+        "NUM_INT",
+        "NUM_UINT",
+        "STRING",
+    ];
+    const OPTIONAL: [&str; 5] = ["']'", "'}'", "')'", "','", "'?'"];
+    let expected = WORDS.iter().filter(|word| !OPTIONAL.contains(word) || more.contains(word));
+    let mut text = String::from("{");
+    for word in expected {
+        text.push_str(word);
+        text.push_str(", ");
+    }
+    text.push_str("BYTES, IDENTIFIER}");
+    text
+}
 
 const RESERVED: [&str; 16] = [
     "as",
@@ -68,7 +98,7 @@ pub(super) fn parse(text: &str, syntax: Syntax, issues: &mut Issues<'_>) -> Opti
         return None;
     }
     let tokens = lexer::tokens(text, issues);
-    let mut parser = Parser { tokens: &tokens, next: 0, depth: 0, nodes: 0, syntax, issues };
+    let mut parser = Parser { tokens: &tokens, next: 0, depth: 0, nodes: 0, expected: &[], syntax, issues };
     let parsed = parser.whole();
     let nodes = parser.nodes;
     match parsed {
@@ -82,6 +112,8 @@ pub(super) struct Parser<'t, 'i, 's> {
     next: usize,
     depth: u32,
     nodes: usize,
+    /// What may be here beside an expression, for messages.
+    expected: &'static [&'static str],
     pub(super) syntax: Syntax,
     pub(super) issues: &'i mut Issues<'s>,
 }
@@ -111,6 +143,7 @@ impl<'t> Parser<'t, '_, '_> {
     fn take(&mut self) -> Token<'t> {
         let token = self.peek();
         self.next += 1;
+        self.expected = &[];
         token
     }
 
@@ -129,20 +162,26 @@ impl<'t> Parser<'t, '_, '_> {
         Err(Stopped)
     }
 
-    fn expect(&mut self, symbol: &'static str, expected: &str) -> Parsed<Token<'t>> {
-        if let Some(token) = self.take_if(symbol) {
-            return Ok(token);
+    /// Takes a symbol. Where what is there could follow it, it is told of as missing, and parsing goes on.
+    fn expect(&mut self, symbol: &'static str, expected: &str) -> Parsed<()> {
+        if self.take_if(symbol).is_some() {
+            return Ok(());
         }
         let token = self.peek();
         if self.peek_at(1).is(symbol) {
             return self.unexpected("extraneous", expected);
         }
-        // A closing bracket may be missing before what could follow it.
-        let follows = token.kind == TokenKind::End
-            || (token.kind == TokenKind::Symbol && !token.begins_expression() && token.text != "?");
-        if symbol == ")" && expected == "')'" && follows {
-            let message = format!("Syntax error: missing ')' at '{}'", token.shown());
-            return self.stop(token.at, message);
+        let follows = match symbol {
+            ":" => token.begins_expression(),
+            _ => {
+                let ends = token.kind == TokenKind::Symbol && !token.begins_expression() && token.text != "?";
+                token.kind == TokenKind::End || ends
+            }
+        };
+        if expected.starts_with('\'') && follows {
+            let message = format!("Syntax error: missing '{symbol}' at '{}'", token.shown());
+            self.issues.report(token.at, message);
+            return Ok(());
         }
         self.unexpected("mismatched", expected)
     }
@@ -258,24 +297,30 @@ impl<'t> Parser<'t, '_, '_> {
             "-" if token.kind == TokenKind::Symbol => ("-", "-_"),
             _ => return self.member(None),
         };
+        let number = matches!(self.peek_at(1).kind, TokenKind::Int | TokenKind::Double);
+        if symbol == "-" && number {
+            // The sign is the number's own.
+            let sign = self.take();
+            return self.member(Some(sign));
+        }
         let mut times = 0u32;
-        while self.peek().is(symbol) {
-            let number = matches!(self.peek_at(1).kind, TokenKind::Int | TokenKind::Double);
-            if symbol == "-" && number {
-                // The sign is the number's own.
-                let sign = self.take();
-                let operand = self.member(Some(sign))?;
-                return self.negated(function, token, times, operand);
-            }
-            self.take();
+        while self.take_if(symbol).is_some() {
             times += 1;
         }
+        if self.peek().kind == TokenKind::End {
+            return self.no_operand(symbol);
+        }
         let operand = self.member(None)?;
-        self.negated(function, token, times, operand)
+        if times.is_multiple_of(2) { Ok(operand) } else { self.call(token.at, function, vec![operand]) }
     }
 
-    fn negated(&mut self, function: &str, token: Token<'t>, times: u32, operand: Expr) -> Parsed<Expr> {
-        if times % 2 == 0 { Ok(operand) } else { self.call(token.at, function, vec![operand]) }
+    fn no_operand<T>(&mut self, symbol: &str) -> Parsed<T> {
+        if symbol == "!" {
+            return self.unexpected("extraneous", &expression(&[]));
+        }
+        let at = self.peek().at;
+        self.issues.report(at, "Syntax error: no viable alternative at input '-'");
+        self.unexpected("mismatched", &expression(&[]))
     }
 
     /// A primary expression with what is selected from it, indexed and called.
@@ -289,6 +334,7 @@ impl<'t> Parser<'t, '_, '_> {
                 expr = self.selected(token, expr)?;
             } else if token.is("[") {
                 self.take();
+                self.expected = &["'?'"];
                 let optional = self.optional_mark(token.at, "[?")?;
                 let index = self.expression()?;
                 self.expect("]", "']'")?;
@@ -356,6 +402,7 @@ impl<'t> Parser<'t, '_, '_> {
         if self.take_if(")").is_some() {
             return Ok(args);
         }
+        self.expected = &["')'"];
         loop {
             args.push(self.expression()?);
             if self.take_if(",").is_none() {
@@ -380,10 +427,10 @@ impl<'t> Parser<'t, '_, '_> {
                 "." => self.named(),
                 "true" | "false" => self.literal(Literal::Bool(token.text == "true")),
                 "null" => self.literal(Literal::Null),
-                _ => self.no_expression(),
+                _ => self.no_expression(sign),
             },
             TokenKind::Ident => self.named(),
-            TokenKind::EscapedIdent | TokenKind::End => self.no_expression(),
+            TokenKind::EscapedIdent | TokenKind::End => self.no_expression(sign),
             TokenKind::Int | TokenKind::Uint | TokenKind::Double => self.number(sign),
             TokenKind::String => match unescape::string(token.text) {
                 Ok(text) => self.literal(Literal::String(text.into())),
@@ -396,11 +443,24 @@ impl<'t> Parser<'t, '_, '_> {
         }
     }
 
-    fn no_expression<T>(&mut self) -> Parsed<T> {
-        // A word too much before an expression is told as such.
-        let how =
-            if self.peek_at(1).begins_expression() && self.next > 0 { "extraneous" } else { "mismatched" };
-        self.unexpected(how, EXPRESSION)
+    /// There is no expression here. One word too much before one is told of, and passed by.
+    fn no_expression(&mut self, sign: Option<Token<'t>>) -> Parsed<Expr> {
+        let expected = std::mem::take(&mut self.expected);
+        let next = self.peek_at(1);
+        let closes = |symbol: &&str| next.is(symbol.trim_matches('\''));
+        if next.begins_expression() {
+            let token = self.peek();
+            let message = format!(
+                "Syntax error: extraneous input '{}' expecting {}",
+                token.shown(),
+                expression(expected)
+            );
+            self.issues.report(token.at, message);
+            self.take();
+            return self.primary(sign);
+        }
+        let how = if expected.iter().any(closes) { "extraneous" } else { "mismatched" };
+        self.unexpected(how, &expression(expected))
     }
 
     fn literal(&mut self, literal: Literal) -> Parsed<Expr> {
@@ -486,6 +546,13 @@ impl<'t> Parser<'t, '_, '_> {
             name.push_str(self.take().text);
         }
         let open = self.take();
+        if !self.peek().is("}")
+            && !self.peek().is("?")
+            && !self.peek().is(",")
+            && self.peek().kind != TokenKind::Ident
+        {
+            return self.unexpected("mismatched", "{'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}");
+        }
         while self.peek().is("?") || matches!(self.peek().kind, TokenKind::Ident) {
             self.optional_mark(open.at, "?")?;
             if self.peek().kind != TokenKind::Ident {
@@ -505,38 +572,51 @@ impl<'t> Parser<'t, '_, '_> {
     fn list(&mut self) -> Parsed<Expr> {
         let open = self.take();
         let mut elements = Vec::new();
-        while !self.peek().is("]") {
-            if elements.is_empty() && self.take_if(",").is_some() {
-                break;
-            }
-            let mark = self.peek();
-            let optional = self.optional_mark(mark.at, "?")?;
-            elements.push(Element { value: self.expression()?, optional });
-            if self.take_if(",").is_none() {
-                break;
+        if self.take_if(",").is_none() {
+            self.expected = &["']'", "','", "'?'"];
+            while !self.peek().is("]") {
+                let mark = self.peek();
+                let optional = self.optional_mark(mark.at, "?")?;
+                elements.push(Element { value: self.expression()?, optional });
+                if self.take_if(",").is_none() {
+                    self.expect("]", "{']', ','}")?;
+                    return self.bounded(open.at, ExprKind::List(elements));
+                }
+                if !self.goes_on() {
+                    break;
+                }
             }
         }
-        self.expect("]", "{']', ','}")?;
+        self.expect("]", "']'")?;
         self.bounded(open.at, ExprKind::List(elements))
+    }
+
+    /// Whether another element follows a comma.
+    fn goes_on(&self) -> bool {
+        self.peek().begins_expression() || self.peek().is("?")
     }
 
     fn map(&mut self) -> Parsed<Expr> {
         let open = self.take();
         let mut entries = Vec::new();
-        while !self.peek().is("}") {
-            if entries.is_empty() && self.take_if(",").is_some() {
-                break;
-            }
-            let mark = self.peek();
-            let optional = self.optional_mark(mark.at, "?")?;
-            let key = self.expression()?;
-            self.expect(":", "':'")?;
-            entries.push(Entry { key, value: self.expression()?, optional });
-            if self.take_if(",").is_none() {
-                break;
+        if self.take_if(",").is_none() {
+            self.expected = &["'}'", "','", "'?'"];
+            while !self.peek().is("}") {
+                let mark = self.peek();
+                let optional = self.optional_mark(mark.at, "?")?;
+                let key = self.expression()?;
+                self.expect(":", "':'")?;
+                entries.push(Entry { key, value: self.expression()?, optional });
+                if self.take_if(",").is_none() {
+                    self.expect("}", "{'}', ','}")?;
+                    return self.bounded(open.at, ExprKind::Map(entries));
+                }
+                if !self.goes_on() {
+                    break;
+                }
             }
         }
-        self.expect("}", "{'}', ','}")?;
+        self.expect("}", "'}'")?;
         self.bounded(open.at, ExprKind::Map(entries))
     }
 }

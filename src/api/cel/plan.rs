@@ -259,6 +259,10 @@ impl Planner<'_> {
             }
             ("_[_]" | "_[?_]" | "_?._", [of, key]) => {
                 let key = match take(key) {
+                    Node::Constant(value) if Key::of(&value).is_none() => {
+                        let kind = value.kind();
+                        return Err(format!("invalid qualifier type: {}", kind.name()));
+                    }
                     Node::Constant(value) => QualifierKey::Constant(value),
                     other => QualifierKey::Attribute(Arc::new(branch(other))),
                 };

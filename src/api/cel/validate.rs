@@ -10,13 +10,14 @@ use super::source::Issues;
 use super::types::Type;
 use super::value::{parse_duration, parse_timestamp};
 
-/// Reports literals that can only fail when they are evaluated.
-pub(super) fn validate(tree: &Expr, checked: &Checked, issues: &mut Issues<'_>) {
-    Validator { checked, issues }.visit(tree, false);
+/// Reports literals of several types, and from Kubernetes 1.29 on those that can only fail when they are evaluated.
+pub(super) fn validate(tree: &Expr, checked: &Checked, minor: u32, issues: &mut Issues<'_>) {
+    Validator { checked, newer: minor >= 29, issues }.visit(tree, false);
 }
 
 struct Validator<'v, 'i> {
     checked: &'v Checked,
+    newer: bool,
     issues: &'v mut Issues<'i>,
 }
 
@@ -27,7 +28,9 @@ impl Validator<'_, '_> {
         match &expr.kind {
             ExprKind::Call { target, args, .. } => {
                 let name = self.checked.function(expr).map(|(name, ..)| name);
-                self.argument(name.unwrap_or_default(), args);
+                if self.newer {
+                    self.argument(name.unwrap_or_default(), args);
+                }
                 if name == Some("format") {
                     self.format(expr, target.as_deref(), args);
                     formatted = true;
@@ -56,7 +59,7 @@ impl Validator<'_, '_> {
             ("timestamp", Literal::String(text)) => {
                 parse_timestamp(text).is_some_and(|time| time.checked().is_some())
             }
-            ("timestamp", Literal::Int(seconds)) => super::value::Timestamp::at(*seconds, 0, 0).is_some(),
+            ("timestamp", Literal::Int(seconds)) => super::value::Timestamp::at(*seconds).is_some(),
             ("matches", Literal::String(pattern)) => Regex::written(pattern).is_ok(),
             _ => true,
         };

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::super::Fault;
 use super::super::eval::{Eval, Scope};
 use super::super::meter::Meter;
-use super::super::value::{List, Map, Value, double_text, duration_text, quoted, show, timestamp_text};
+use super::super::value::{List, Map, Value, double_text, duration_text, quoted, show};
 
 /// A place in a format: what is written there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,7 +295,7 @@ fn plain(text: &mut String, value: &Value<'_>, meter: &mut Meter) -> Result<(), 
             Ok(())
         }
         Value::Timestamp(time) => {
-            text.push_str(&timestamp_text(time));
+            push(text, format_args!("{time}"));
             Ok(())
         }
         Value::Duration(span) => {
@@ -332,7 +332,7 @@ fn element(text: &mut String, value: &Value<'_>, meter: &mut Meter) -> Result<()
             meter.make(400)?;
             push(text, format_args!("{number:.DIGITS$}"));
         }
-        Value::Timestamp(time) => push(text, format_args!("timestamp({})", quoted(&timestamp_text(time)))),
+        Value::Timestamp(time) => push(text, format_args!("timestamp({})", quoted(&time.to_string()))),
         Value::Duration(span) => push(text, format_args!("duration({})", quoted(&duration_text(*span)))),
         Value::List(list) => self::list(text, list, meter)?,
         Value::Map(map) => self::map(text, map, meter)?,

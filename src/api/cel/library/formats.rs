@@ -7,7 +7,7 @@ use std::fmt;
 use super::super::Fault;
 use super::super::eval::{Eval, Scope};
 use super::super::functions::Function;
-use super::super::value::{List, Value};
+use super::super::value::{List, Value, parse_date};
 use super::url;
 use crate::api::names;
 
@@ -141,7 +141,7 @@ fn is_base64(text: &str) -> bool {
 }
 
 fn is_date(text: &str) -> bool {
-    text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()
+    parse_date(text).is_some()
 }
 
 fn is_date_time(text: &str) -> bool {

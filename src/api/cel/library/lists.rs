@@ -303,7 +303,7 @@ fn order(left: &Value<'_>, right: &Value<'_>) -> Ordering {
         (Value::String(left), Value::String(right)) => (**left).cmp(&**right),
         (Value::Bytes(left), Value::Bytes(right)) => (**left).cmp(&**right),
         (Value::Duration(left), Value::Duration(right)) => left.cmp(right),
-        (Value::Timestamp(left), Value::Timestamp(right)) => left.instant.cmp(&right.instant),
+        (Value::Timestamp(left), Value::Timestamp(right)) => left.nanoseconds().cmp(&right.nanoseconds()),
         _ => Ordering::Equal,
     }
 }

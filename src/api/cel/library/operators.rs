@@ -270,7 +270,7 @@ fn subtract<'a>(_: &mut Scope<'a, '_>, args: &[Value<'a>]) -> Eval<'a> {
             Value::Timestamp(in_range(time.plus(-i128::from(*span)))?)
         }
         [Value::Timestamp(a), Value::Timestamp(b)] => {
-            let span = a.instant.as_nanosecond() - b.instant.as_nanosecond();
+            let span = a.nanoseconds() - b.nanoseconds();
             Value::Duration(overflow(i64::try_from(span).ok())?)
         }
         _ => return Err(Fault::no_overload()),

@@ -3,13 +3,13 @@
 //! Time zones are those of the database that is compiled in: nothing is read from the machine. Source:
 //! `common/stdlib/standard.go` of `cel-go` v0.26.
 
-use jiff::Zoned;
-use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZoneDatabase;
 
 use super::super::Fault;
 use super::super::eval::{Eval, Scope};
 use super::super::functions::Function;
-use super::super::value::{Timestamp, Value, parse_duration};
+use super::super::value::{Timestamp, Value, parse_duration, quoted};
 
 type Run = for<'a> fn(&mut Scope<'a, '_>, &[Value<'a>]) -> Eval<'a>;
 
@@ -31,7 +31,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     row(
         "getDayOfYear",
         &[("timestamp_to_day_of_year", UTC), ("timestamp_to_day_of_year_with_tz", LOCAL)],
-        |_, args| part(args, |it| i64::from(it.day_of_year()) - 1, None),
+        |_, args| part(args, |it| i64::from(it.date().day_of_year()) - 1, None),
     ),
     row(
         "getDayOfMonth",
@@ -46,7 +46,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     row(
         "getDayOfWeek",
         &[("timestamp_to_day_of_week", UTC), ("timestamp_to_day_of_week_with_tz", LOCAL)],
-        |_, args| part(args, |it| it.weekday().to_sunday_zero_offset().into(), None),
+        |_, args| part(args, |it| it.date().weekday().to_sunday_zero_offset().into(), None),
     ),
     row(
         "getHours",
@@ -74,50 +74,44 @@ pub(super) const FUNCTIONS: &[Function] = &[
             ("timestamp_to_milliseconds_with_tz", LOCAL),
             ("duration_to_milliseconds", SPAN),
         ],
-        |_, args| part(args, |it| it.millisecond().into(), Some(1_000_000)),
+        |_, args| part(args, |it| i64::from(it.subsec_nanosecond()) / 1_000_000, Some(1_000_000)),
     ),
 ];
 
 /// A part of a local time, or whole units of a span.
-fn part<'a>(args: &[Value<'a>], of: fn(&Zoned) -> i64, unit: Option<i64>) -> Eval<'a> {
+fn part<'a>(args: &[Value<'a>], of: fn(&DateTime) -> i64, unit: Option<i64>) -> Eval<'a> {
     Ok(Value::Int(match args {
-        [Value::Timestamp(time)] => of(&local(time, TimeZone::UTC)),
-        [Value::Timestamp(time), Value::String(name)] => of(&local(time, zone(name)?)),
+        [Value::Timestamp(time)] => of(&time.local(0)),
+        [Value::Timestamp(time), Value::String(zone)] => of(&time.local(offset(time, zone)?)),
         [Value::Duration(span)] => span / unit.ok_or_else(Fault::no_overload)?,
         _ => return Err(Fault::no_overload()),
     }))
 }
 
-fn local(time: &Timestamp, zone: TimeZone) -> Zoned {
-    time.instant.to_zoned(zone)
-}
-
-/// A time zone by its name, or by its offset: `-08:00`, `8:30`.
-fn zone(name: &str) -> Result<TimeZone, Fault> {
-    let Some((hours, minutes)) = name.split_once(':') else {
-        if matches!(name, "" | "UTC") {
-            return Ok(TimeZone::UTC);
+/// Seconds east of UTC at a time, in a zone that has a name or is an offset: `-08:00`, `8:30`.
+fn offset(time: &Timestamp, zone: &str) -> Result<i32, Fault> {
+    let unknown =
+        || Fault::error(format!("unknown time zone {}", zone.chars().take(100).collect::<String>()));
+    let Some((hours, minutes)) = zone.split_once(':') else {
+        if matches!(zone, "" | "UTC") {
+            return Ok(0);
         }
-        return TimeZoneDatabase::bundled().get(name).map_err(|_| {
-            Fault::error(format!("unknown time zone {}", name.chars().take(100).collect::<String>()))
-        });
+        let zone = TimeZoneDatabase::bundled().get(zone).map_err(|_| unknown())?;
+        let range = jiff::Timestamp::MIN.as_second()..=jiff::Timestamp::MAX.as_second();
+        let seconds = time.seconds().clamp(*range.start(), *range.end());
+        let instant = jiff::Timestamp::from_second(seconds).map_err(|_| unknown())?;
+        return Ok(zone.to_offset(instant).seconds());
     };
     let number = |text: &str| {
-        let wrong = || {
-            Fault::error(format!(
-                "strconv.Atoi: parsing {}: invalid syntax",
-                super::super::value::quoted(text)
-            ))
-        };
-        text.parse::<i32>().map_err(|_| wrong())
+        let wrong = || format!("strconv.Atoi: parsing {}: invalid syntax", quoted(text));
+        text.parse::<i32>().map_err(|_| Fault::error(wrong()))
     };
     let (hours, mut minutes) = (number(hours)?, number(minutes)?);
-    if name.starts_with('-') {
+    if zone.starts_with('-') {
         minutes = -minutes;
     }
     let seconds = hours.checked_mul(3_600).and_then(|it| it.checked_add(minutes.checked_mul(60)?));
-    let offset = seconds.and_then(|seconds| Offset::from_seconds(seconds).ok());
-    offset.map(TimeZone::fixed).ok_or_else(|| Fault::error(format!("unknown time zone {name}")))
+    seconds.ok_or_else(unknown)
 }
 
 /// The format `duration` of OpenAPI, in nanoseconds: as Go writes it, or in words, `3 days`.

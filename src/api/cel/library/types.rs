@@ -7,7 +7,6 @@ use super::super::eval::{Eval, Scope};
 use super::super::functions::Function;
 use super::super::value::{
     Timestamp, Value, double_text, duration_text, parse_bool, parse_double, parse_duration, parse_timestamp,
-    timestamp_text,
 };
 
 type Run = for<'a> fn(&mut Scope<'a, '_>, &[Value<'a>]) -> Eval<'a>;
@@ -198,7 +197,7 @@ fn to_string<'a>(scope: &mut Scope<'a, '_>, args: &[Value<'a>]) -> Eval<'a> {
         Value::Uint(number) => Value::text(number.to_string()),
         Value::Double(number) => Value::text(double_text(*number)),
         Value::Duration(span) => Value::text(duration_text(*span)),
-        Value::Timestamp(time) => Value::text(timestamp_text(time)),
+        Value::Timestamp(time) => Value::text(time.to_string()),
         Value::Bytes(octets) => {
             scope.meter.make(octets.len())?;
             match std::str::from_utf8(octets) {
@@ -214,7 +213,7 @@ fn to_timestamp<'a>(scope: &mut Scope<'a, '_>, args: &[Value<'a>]) -> Eval<'a> {
     let overflow = || Fault::error("timestamp overflow");
     match argument(scope, args)? {
         value @ Value::Timestamp(_) => Ok(value.clone()),
-        Value::Int(seconds) => Timestamp::at(*seconds, 0, 0).map(Value::Timestamp).ok_or_else(overflow),
+        Value::Int(seconds) => Timestamp::at(*seconds).map(Value::Timestamp).ok_or_else(overflow),
         value @ Value::String(text) => match parse_timestamp(text) {
             Some(time) => time.checked().map(Value::Timestamp).ok_or_else(overflow),
             None => failed(value, "google.protobuf.Timestamp"),

@@ -3,6 +3,7 @@
 //! Source: `pkg/cel/library/urls.go` of `k8s.io/apiserver` (1.36), and `net/url` of Go 1.26.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -290,6 +291,12 @@ fn host(scheme: &str, text: &str) -> Result<String, String> {
         port(&text[at..])?;
     }
     unescape(text, Part::Host)
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
 }
 
 impl Url {

@@ -2,47 +2,6 @@
 //!
 //! Source: `strconv`, `time` of Go's library, by way of `common/types` of `cel-go` v0.26.
 
-use std::fmt::Write;
-
-use jiff::civil::{Date, Time};
-use jiff::tz::{Offset, TimeZone};
-
-use super::Timestamp;
-
-const NANOSECONDS: i128 = 1_000_000_000;
-
-/// The first second of the year 1 and the last of 9999.
-const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
-
-impl Timestamp {
-    /// So many seconds and nanoseconds after 1970, if that is in the years 1 to 9999.
-    pub(in super::super) fn at(seconds: i64, nanoseconds: i32, offset: i32) -> Option<Self> {
-        let instant = jiff::Timestamp::new(seconds, nanoseconds).ok()?;
-        SECONDS.contains(&whole_seconds(instant)).then_some(Self { instant, offset })
-    }
-
-    /// Itself, if it is in those years.
-    pub(in super::super) fn checked(self) -> Option<Self> {
-        self.plus(0)
-    }
-
-    /// Seconds after 1970, rounded down.
-    pub(in super::super) fn seconds(&self) -> i64 {
-        whole_seconds(self.instant)
-    }
-
-    /// The point in time so many nanoseconds later, if there is one.
-    pub(in super::super) fn plus(&self, nanoseconds: i128) -> Option<Self> {
-        let total = self.instant.as_nanosecond().checked_add(nanoseconds)?;
-        let instant = jiff::Timestamp::from_nanosecond(total).ok()?;
-        SECONDS.contains(&whole_seconds(instant)).then_some(Self { instant, offset: self.offset })
-    }
-}
-
-fn whole_seconds(instant: jiff::Timestamp) -> i64 {
-    i64::try_from(instant.as_nanosecond().div_euclid(NANOSECONDS)).unwrap_or_default()
-}
-
 /// The whole number that this is exactly.
 pub(in super::super) fn lossless_int(number: f64) -> Option<i64> {
     let whole = checked_int(number)?;
@@ -104,35 +63,6 @@ fn seconds(nanoseconds: i64) -> f64 {
     (nanoseconds / 1_000_000_000) as f64 + (nanoseconds % 1_000_000_000) as f64 / 1e9
 }
 
-/// RFC 3339 with the digits of the fraction that matter.
-pub(in super::super) fn timestamp_text(time: &Timestamp) -> String {
-    let offset = Offset::from_seconds(time.offset).unwrap_or(Offset::UTC);
-    let local = offset.to_datetime(time.instant);
-    let mut text = String::with_capacity(32);
-    let _ = write!(
-        text,
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-        local.year(),
-        local.month(),
-        local.day(),
-        local.hour(),
-        local.minute(),
-        local.second()
-    );
-    if local.subsec_nanosecond() != 0 {
-        let fraction = format!("{:09}", local.subsec_nanosecond());
-        let _ = write!(text, ".{}", fraction.trim_end_matches('0'));
-    }
-    if time.offset == 0 {
-        text.push('Z');
-    } else {
-        let minutes = time.offset.abs() / 60;
-        let sign = if time.offset < 0 { '-' } else { '+' };
-        let _ = write!(text, "{sign}{:02}:{:02}", minutes / 60, minutes % 60);
-    }
-    text
-}
-
 pub(in super::super) fn parse_bool(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
@@ -192,74 +122,4 @@ pub(in super::super) fn parse_duration(text: &str) -> Option<i64> {
         rest = after;
     }
     i64::try_from(if negative { -total } else { total }).ok()
-}
-
-/// RFC 3339, as Go's `time.Parse` reads it.
-pub(in super::super) fn parse_timestamp(text: &str) -> Option<Timestamp> {
-    let (local, zone) = date_and_time(text)?;
-    let offset = if zone == "Z" { 0 } else { parse_offset(zone)? };
-    at(local, offset)
-}
-
-/// The format `date-time` of OpenAPI, as Kubernetes reads it: an offset may be missing, and no text at all is the
-/// beginning of 1970. Source: `strfmt.ParseDateTime` of `kube-openapi`.
-pub(in super::super) fn parse_date_time(text: &str) -> Option<Timestamp> {
-    if text.is_empty() {
-        return Timestamp::at(0, 0, 0);
-    }
-    match date_and_time(text)? {
-        (local, "") => at(local, 0),
-        _ => parse_timestamp(text),
-    }
-}
-
-fn at(local: jiff::civil::DateTime, offset: i32) -> Option<Timestamp> {
-    let zone = TimeZone::fixed(Offset::from_seconds(offset).ok()?);
-    let instant = zone.to_timestamp(local).ok()?;
-    Some(Timestamp { instant, offset })
-}
-
-fn date_and_time(text: &str) -> Option<(jiff::civil::DateTime, &str)> {
-    let bytes = text.as_bytes();
-    let number = |from: usize, count: usize| -> Option<i16> {
-        let digits = text.get(from..from + count)?;
-        if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { None }
-    };
-    let small = |from: usize| number(from, 2).and_then(|it| i8::try_from(it).ok());
-    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    if marks.iter().any(|(at, mark)| bytes.get(*at) != Some(mark)) {
-        return None;
-    }
-    let date = Date::new(number(0, 4)?, small(5)?, small(8)?).ok()?;
-    let mut rest = text.get(19..)?;
-    let mut nanosecond = 0;
-    if let Some(fraction) = rest.strip_prefix(['.', ',']) {
-        let length = fraction.find(|c: char| !c.is_ascii_digit()).unwrap_or(fraction.len());
-        if length == 0 {
-            return None;
-        }
-        let kept = &fraction[..length.min(9)];
-        nanosecond = format!("{kept:0<9}").parse().ok()?;
-        rest = &fraction[length..];
-    }
-    if small(17)? > 59 {
-        return None;
-    }
-    let time = Time::new(small(11)?, small(14)?, small(17)?, nanosecond).ok()?;
-    Some((date.to_datetime(time), rest))
-}
-
-/// `+01:30`, in seconds east.
-fn parse_offset(text: &str) -> Option<i32> {
-    let (sign, rest) = match text.split_at_checked(1)? {
-        ("+", rest) => (1, rest),
-        ("-", rest) => (-1, rest),
-        _ => return None,
-    };
-    let (hours, minutes) = rest.split_once(':')?;
-    let number = |text: &str, most: i32| {
-        let digits = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
-        text.parse().ok().filter(|it: &i32| digits && *it <= most)
-    };
-    Some(sign * (number(hours, 24)? * 3_600 + number(minutes, 59)? * 60))
 }

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::super::eval::Eval;
 use super::super::schema::{Format, Kind, Schema};
 use super::super::{Fault, library};
-use super::{List, Map, Text, Timestamp, Value, convert};
+use super::{List, Map, Text, Value, timestamp};
 
 /// The value that the data is by its schema, or what does not fit.
 pub(in super::super) fn from_data<'a>(data: &'a Json, schema: &'a Schema) -> Eval<'a> {
@@ -75,17 +75,14 @@ fn string(text: &str, format: Format) -> Eval<'_> {
             Some(nanoseconds) => Ok(Value::Duration(nanoseconds)),
             None => Err(Fault::error(format!("Invalid duration {text}: unable to parse {text} as duration"))),
         },
-        Format::Date => match text.parse::<jiff::civil::Date>().ok().filter(|_| text.len() == 10) {
-            Some(date) => match date.to_zoned(jiff::tz::TimeZone::UTC) {
-                Ok(start) => Ok(Value::Timestamp(Timestamp { instant: start.timestamp(), offset: 0 })),
-                Err(error) => Err(Fault::error(format!("Invalid date formatted string {text}: {error}"))),
-            },
+        Format::Date => match timestamp::parse_date(text) {
+            Some(time) => Ok(Value::Timestamp(time)),
             None => Err(Fault::error(format!(
                 "Invalid date formatted string {text}: parsing time {} as \"2006-01-02\": cannot parse",
                 super::quoted(text)
             ))),
         },
-        Format::DateTime => match convert::parse_date_time(text) {
+        Format::DateTime => match timestamp::parse_date_time(text) {
             Some(time) => Ok(Value::Timestamp(time)),
             None => Err(Fault::error(format!("Invalid date-time formatted string {text}: cannot parse"))),
         },

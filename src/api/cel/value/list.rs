@@ -40,6 +40,11 @@ impl<'a> List<'a> {
         Self::Values(Arc::new(values), Joining::Plain)
     }
 
+    /// The elements, with what does not fit the schema as an error.
+    pub fn elements(&self) -> impl Iterator<Item = Result<Value<'a>, Fault>> {
+        self.iter()
+    }
+
     pub(in super::super) fn len(&self) -> usize {
         match self {
             Self::Data { items, .. } => items.len(),

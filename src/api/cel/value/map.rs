@@ -78,6 +78,16 @@ impl Key {
         }
     }
 
+    /// The floating-point number that is worth as much as a whole one.
+    pub(in super::super) fn as_double(&self) -> Option<Self> {
+        #[expect(clippy::cast_precision_loss, reason = "as cel-go converts")]
+        match self {
+            Self::Int(number) => Some(Self::Double((*number as f64).to_bits())),
+            Self::Uint(number) => Some(Self::Double((*number as f64).to_bits())),
+            _ => None,
+        }
+    }
+
     fn octets(&self) -> usize {
         match self {
             Self::String(text) => text.len(),
@@ -87,6 +97,17 @@ impl Key {
 }
 
 impl<'a> Map<'a> {
+    /// Keys and values, in the order of the keys, with what does not fit the schema as an error.
+    pub fn entries(&self) -> Vec<(Value<'a>, Result<Value<'a>, Fault>)> {
+        let keys = self.keys(&mut Meter::new(u64::MAX)).unwrap_or_default();
+        keys.into_iter()
+            .map(|key| {
+                let value = self.find(&key).map(|it| it.unwrap_or(Value::Null));
+                (key, value)
+            })
+            .collect()
+    }
+
     pub(in super::super) fn len(&self) -> usize {
         match self {
             Self::Data { map, .. } => map.len(),

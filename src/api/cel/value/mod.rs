@@ -6,6 +6,7 @@ mod data;
 mod list;
 mod map;
 mod show;
+mod timestamp;
 
 use std::net::IpAddr;
 use std::ops::Deref;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 pub(super) use compare::{compare, equal};
 pub(super) use convert::{
     checked_int, checked_uint, double_text, duration_text, parse_bool, parse_double, parse_duration,
-    parse_timestamp, timestamp_text,
 };
 pub(super) use data::{from_data, scalar};
 pub(super) use list::index;
@@ -23,6 +23,8 @@ pub(super) use map::{Builder, insert};
 pub use map::{Key, Map};
 use serde_json::Value as Json;
 pub(super) use show::{quoted, show};
+pub use timestamp::Timestamp;
+pub(super) use timestamp::{parse_date, parse_timestamp};
 
 use super::library::{NamedFormat, Semver, Url};
 use super::types::Type;
@@ -122,15 +124,6 @@ impl Deref for Octets<'_> {
             Self::Shared(octets) => octets,
         }
     }
-}
-
-/// A point in time between the years 1 and 9999, with the offset it was written with.
-#[derive(Clone, Copy, Debug)]
-pub struct Timestamp {
-    /// When it is.
-    pub instant: jiff::Timestamp,
-    /// Seconds east of UTC, for its text alone.
-    pub offset: i32,
 }
 
 impl<'a> Value<'a> {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Value;
-use super::convert::{double_text, duration_text, timestamp_text};
+use super::convert::{double_text, duration_text};
 
 /// The most characters of a value that a message shows.
 const SHOWN: usize = 1_000;
@@ -28,7 +28,7 @@ fn write(text: &mut String, value: &Value<'_>) {
         Value::String(it) => it.chars().take(SHOWN).try_for_each(|c| text.write_char(c)),
         Value::Bytes(octets) => write!(text, "{:?}", &octets[..octets.len().min(SHOWN)]),
         Value::Duration(it) => text.write_str(&duration_text(*it)),
-        Value::Timestamp(time) => text.write_str(&timestamp_text(time)),
+        Value::Timestamp(time) => write!(text, "{time}"),
         Value::List(list) => {
             text.push('[');
             for (index, value) in list.iter().enumerate().take_while(|(index, _)| *index < SHOWN) {
