@@ -7,13 +7,14 @@
 //! webhook. Objects are judged in the version in which they are written, stored in the one that the
 //! definition marks, and read in any; what stands between is here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _};
 use serde_json::Value;
 
-use crate::api::{Object, Resource, Scheme, Status, status};
+use crate::api::selector::FieldSelector;
+use crate::api::{Object, ObjectKey, Resource, Scheme, Status, status};
 use crate::client::{self, ObjectList, Response, WatchEvent};
 use crate::server::{ApiServer, webhook};
 use crate::store::cached::Change;
@@ -203,6 +204,53 @@ where
         *failed |= next.as_ref().is_some_and(Result::is_err);
         std::future::ready(next)
     })
+}
+
+/// What a selector asks of objects as they are stored, and what it asks of them once they are in the version
+/// of `row`: fields that only a definition knows may have other names, or other values, in another version.
+pub(crate) fn split(
+    server: &ApiServer,
+    row: &Arc<Resource>,
+    fields: &FieldSelector,
+) -> (FieldSelector, Option<FieldSelector>) {
+    let Some(version) = &row.custom else { return (fields.clone(), None) };
+    if !version.converts_by_webhook() && server.stored_row(row).version == row.version {
+        return (fields.clone(), None);
+    }
+    let (stored, shown): (Vec<_>, Vec<_>) =
+        fields.terms.iter().cloned().partition(|term| term.field.starts_with("metadata."));
+    (FieldSelector { terms: stored }, Some(FieldSelector { terms: shown }).filter(|left| !left.is_empty()))
+}
+
+/// The events of a watch whose objects are selected once they are converted: what ceases to match is
+/// deleted, and what comes to match is new. `matching` are those that matched when the watch began.
+pub(crate) fn select<S>(
+    events: S,
+    fields: FieldSelector,
+    matching: BTreeSet<ObjectKey>,
+) -> impl Stream<Item = Result<WatchEvent, client::Error>> + Send
+where
+    S: Stream<Item = Result<WatchEvent, client::Error>> + Send,
+{
+    let selected = events.scan(matching, move |matching, event| {
+        let event = match event {
+            Ok(WatchEvent::Added(object) | WatchEvent::Modified(object)) => {
+                let key = object.key().clone();
+                if fields.matches(&object) == Some(true) {
+                    let is_new = matching.insert(key);
+                    Some(Ok(if is_new { WatchEvent::Added(object) } else { WatchEvent::Modified(object) }))
+                } else {
+                    matching.remove(&key).then(|| Ok(WatchEvent::Deleted(object)))
+                }
+            }
+            Ok(WatchEvent::Deleted(object)) => {
+                matching.remove(object.key()).then_some(Ok(WatchEvent::Deleted(object)))
+            }
+            other => Some(other),
+        };
+        std::future::ready(Some(event))
+    });
+    selected.filter_map(std::future::ready)
 }
 
 /// A change as the store gets it.

@@ -85,7 +85,11 @@ async fn a_definition_takes_its_objects_along() {
     let refused = status_of(kit.create("default", "widgets", widget("late")).await);
     assert_eq!(
         (refused.code, refused.message.as_str()),
-        (405, "create not allowed while custom resource definition is terminating")
+        (
+            403,
+            "widgets.example.com \"late\" is forbidden: create not allowed while custom resource definition is \
+             terminating"
+        )
     );
     let mut watch = kit.watch("", "customresourcedefinitions", watch_options(|_| {})).await.unwrap();
     // The definition waits for the object that a finalizer holds.

@@ -1,4 +1,5 @@
-//! What alternatives speak of is declared outside of them, too.
+//! What alternatives speak of is declared outside of them, too: those of the whole object, that is.
+//! Kubernetes looks at no others.
 //!
 //! Source: `schema/complete.go` of `k8s.io/apiextensions-apiserver/pkg/apiserver` (1.36).
 

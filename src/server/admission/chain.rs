@@ -12,9 +12,8 @@ use crate::api::Status;
 /// The names of Kubernetes' own steps, in the order in which they run. A place is kept for each, whether
 /// or not there is a step in it.
 ///
-/// Source: `AllOrderedPlugins` of `k8s.io/kubernetes/pkg/kubeapiserver/options` (1.36). The first is ours:
-/// what Kubernetes' handler of custom resources checks before it asks any step.
-pub const ORDER: [&str; 42] = [
+/// Source: `AllOrderedPlugins` of `k8s.io/kubernetes/pkg/kubeapiserver/options` (1.36).
+pub const ORDER: [&str; 41] = [
     "AlwaysAdmit",
     "NamespaceAutoProvision",
     NamespaceLifecycle::NAME,
@@ -231,7 +230,7 @@ impl Place {
 
 impl Default for AdmissionChain {
     fn default() -> Self {
-        let steps: [Arc<dyn AdmissionPlugin>; 6] = [
+        let steps: [Arc<dyn AdmissionPlugin>; 5] = [
             Arc::new(NamespaceLifecycle),
             Arc::new(ServiceAccount::default()),
             Arc::new(NodeRestriction),

@@ -280,13 +280,15 @@ impl ApiServer {
     ) -> Result<(Revision, Vec<Object>, Vec<(String, String)>), store::Error> {
         let (mut found, mut broken) = (Vec::new(), Vec::new());
         let mut query = ListQuery::default();
+        // Pages are of one revision each; what happens between them is told from here on.
+        let revision = self.cached().store().revision().await?;
         loop {
             match self.cached().list(row, &query).await {
                 Ok(page) => {
                     found.extend(page.items);
                     query.start = page.next;
                     if query.start.is_none() {
-                        return Ok((page.revision, found, broken));
+                        return Ok((revision, found, broken));
                     }
                 }
                 // One after another from here, so that what cannot be read stands alone.

@@ -51,10 +51,11 @@ pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<Objec
     check(options)?;
     check_fields(call, &options.fields)?;
     let (at, start) = start(call, options)?;
+    let (fields, converted) = convert::split(call.server, &call.row, &options.fields);
     let query = ListQuery {
         namespace: call.target.namespace.clone(),
         labels: options.labels.clone(),
-        fields: options.fields.clone(),
+        fields,
         at,
         limit: limit(options).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         start,
@@ -71,6 +72,10 @@ pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<Objec
     match page {
         Ok(mut page) => {
             page.items = convert::from_store(call.server, &call.row, page.items).await?;
+            if let Some(fields) = converted {
+                page.items.retain(|item| fields.matches(item) == Some(true));
+                page.remaining = None;
+            }
             Ok(answer(call, page))
         }
         Err(store::Error::Compacted { .. }) if query.start.is_some() => Err(continue_expired(call, &query)),

@@ -25,12 +25,12 @@ pub(super) struct Asking {
 
 /// What a value is beside the one that it replaces.
 #[derive(Clone, Copy, Default)]
-struct Ratchet<'a> {
-    current: Option<&'a Correlated<'a>>,
-    nearest: Option<&'a Correlated<'a>>,
+struct Ratchet<'r, 'v> {
+    current: Option<&'r Correlated<'v>>,
+    nearest: Option<&'r Correlated<'v>>,
 }
 
-impl Ratchet<'_> {
+impl Ratchet<'_, '_> {
     /// Whether nothing here has changed; of what is not found again, whether what it is in has not.
     fn is_unchanged(self) -> bool {
         self.current.or(self.nearest).is_some_and(Correlated::is_unchanged)
@@ -57,7 +57,7 @@ impl Asking {
         trail: &Trail<'_>,
         value: &Value,
         old: Option<&Value>,
-        ratchet: Ratchet<'_>,
+        ratchet: Ratchet<'_, '_>,
     ) {
         let old = old.filter(|old| !old.is_null());
         if value.is_null() || self.over {
@@ -107,7 +107,7 @@ impl Asking {
         trail: &Trail<'_>,
         value: &Value,
         old: Option<&Value>,
-        ratchet: Ratchet<'_>,
+        ratchet: Ratchet<'_, '_>,
     ) {
         let ty = schema.ty.map_or("", Type::name);
         for compiled in &node.rules {
@@ -174,7 +174,7 @@ impl Asking {
         trail: &Trail<'_>,
         value: &Value,
         old: Option<&Value>,
-        ratchet: Ratchet<'_>,
+        ratchet: Ratchet<'_, '_>,
     ) {
         let path = match compiled.field.as_str() {
             "" => trail.path(),
@@ -252,7 +252,7 @@ impl Asking {
 }
 
 /// What a part is beside the one that it replaces.
-fn below<'a>(above: Ratchet<'a>, own: Option<&'a Correlated<'a>>) -> Ratchet<'a> {
+fn below<'r, 'v>(above: Ratchet<'r, 'v>, own: Option<&'r Correlated<'v>>) -> Ratchet<'r, 'v> {
     match above.current {
         None => above,
         Some(_) => Ratchet { current: own, nearest: above.current },

@@ -6,6 +6,8 @@ use super::*;
 use crate::api::field::{Error, Path};
 
 mod checks;
+#[cfg(feature = "cel")]
+mod rules;
 mod trees;
 mod values;
 

@@ -48,13 +48,14 @@ pub(super) fn ty(schema: &Schema, trail: &Trail<'_>, value: &Value) -> Verdict {
     let wider = name == "integer" && has("number");
     let own = schema.format().unwrap_or_default();
     let textual = matches!(value, Value::String(_) | Value::Array(_));
-    if !textual && !own.is_empty() && !(has(name) || format == own || whole || wider) {
+    let fits = has(name) || whole || wider;
+    if !(textual || own.is_empty() || fits || format == own) {
         return wrong(own, format);
     }
     if textual && !own.is_empty() && !(has("number") || has("integer")) {
         return verdict;
     }
-    if !(has(name) || whole || wider) {
+    if !fits {
         return wrong(&types.join(","), name);
     }
     verdict

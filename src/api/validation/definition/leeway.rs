@@ -8,7 +8,6 @@ use super::conversion::{REVIEWS, is_ca_bundle};
 use super::{MOST_SELECTABLE, schema, versions};
 use crate::api::field::Path;
 use crate::api::structural::{self, Schema, check, prune_defaults};
-use crate::api::validation::checks;
 
 /// Which rules hold of a definition that replaces another; all hold of a new one.
 pub(super) struct Leeway {
@@ -70,10 +69,7 @@ impl Leeway {
                 let fields = |version: &Value| version["selectableFields"].as_array().map_or(0, Vec::len);
                 fields(old) > MOST_SELECTABLE && new["selectableFields"] == old["selectableFields"]
             }),
-            unchanged: named(&|new, old| {
-                let schema = |version: &Value| schema_of(version).cloned().unwrap_or_default();
-                checks::same(&schema(new), &schema(old))
-            }),
+            unchanged: named(&|new, old| schema_of(new) == schema_of(old)),
         }
     }
 

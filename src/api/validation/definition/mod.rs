@@ -135,7 +135,7 @@ struct Part<'a> {
 fn parts<'a>(versions: &[At<'a>], field: &'static str, above: &str) -> Vec<Option<Part<'a>>> {
     let values: Vec<&Value> =
         versions.iter().map(|version| version.value().get(field).unwrap_or(&Value::Null)).collect();
-    let alike = values.windows(2).all(|pair| checks::same(pair[0], pair[1]));
+    let alike = values.windows(2).all(|pair| pair[0] == pair[1]);
     values
         .into_iter()
         .enumerate()

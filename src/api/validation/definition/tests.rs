@@ -176,6 +176,15 @@ fn names_versions_and_paths_have_rules() {
     for (tree, sentence) in cases {
         assert_eq!(created(tree), [sentence]);
     }
+    assert_eq!(
+        created(with(&version("/schema"), json!(null))),
+        [
+            "spec.versions[0].schema.openAPIV3Schema: Required value",
+            "spec.selectableFields: Invalid value: \"\": may only be set when validations.schema is included",
+        ]
+    );
+    let unstored = created(with(&version("/storage"), json!(false)));
+    assert!(unstored[0].ends_with("must have exactly one version marked as storage version"), "{unstored:?}");
     let mut protected = with("/spec/group", json!("example.k8s.io"));
     protected["metadata"]["name"] = "as.example.k8s.io".into();
     let missing = created(protected.clone());
@@ -324,4 +333,59 @@ fn rules_are_refused_in_words_where_they_are_not_asked() {
     let errors =
         created(with_field(json!({"type": "string", "x-kubernetes-validations": [{"rule": "true"}]})));
     assert!(errors[0].contains("built without the feature `cel`"), "{errors:?}");
+}
+
+#[cfg(feature = "cel")]
+#[test]
+fn rules_are_compiled_and_their_cost_is_bounded() {
+    let at = "spec.validation.openAPIV3Schema.properties[f]";
+    let ruled = |mut schema: Value, rule: Value| {
+        schema["x-kubernetes-validations"] = json!([rule]);
+        created(with_field(schema))
+    };
+    let text = || json!({"type": "string", "maxLength": 10});
+    assert_eq!(ruled(text(), json!({"rule": "self.size() > 1"})), Vec::<String>::new());
+    let cases = [
+        (json!({"rule": " "}), ".rule: Required value: rule is not specified"),
+        (
+            json!({"rule": "true", "message": "a\nb"}),
+            ".message: Invalid value: \"a\\nb\": must not contain line breaks",
+        ),
+        (
+            json!({"rule": "true\n", "reason": "Odd"}),
+            ".reason: Unsupported value: \"Odd\": supported values: \"FieldValueDuplicate\", \
+             \"FieldValueForbidden\", \"FieldValueInvalid\", \"FieldValueRequired\"",
+        ),
+        (
+            json!({"rule": "true", "optionalOldSelf": true}),
+            ".optionalOldSelf: Invalid value: true: may not be set if oldSelf is not used in rule",
+        ),
+        (
+            json!({"rule": "true", "fieldPath": ".x"}),
+            ".fieldPath: Invalid value: \".x\": must be a valid path",
+        ),
+    ];
+    for (rule, sentence) in cases {
+        assert_eq!(
+            ruled(text(), rule.clone()),
+            [format!("{at}.x-kubernetes-validations[0]{sentence}")],
+            "{rule}"
+        );
+    }
+    let unknown = ruled(text(), json!({"rule": "self.x > y"}));
+    assert!(unknown[0].contains("compilation failed: ERROR: <input>:1:"), "{unknown:?}");
+    let number = ruled(text(), json!({"rule": "1"}));
+    assert!(number[0].ends_with("cel expression must evaluate to a bool"), "{number:?}");
+    let unbounded = json!({"type": "array", "items": {"type": "array", "items": {"type": "string"}}});
+    let dear = ruled(unbounded, json!({"rule": "self.all(x, x.all(y, y.contains('a')))"}));
+    assert!(dear[0].contains("estimated rule cost exceeds budget by factor of"), "{dear:?}");
+    let items = json!({"type": "array", "items": {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}],
+        "maxLength": 5}, "maxItems": 5});
+    assert_eq!(
+        created(with_field(items)),
+        [format!(
+            "{at}.items.x-kubernetes-validations[0].rule: Invalid value: \"self == oldSelf\": oldSelf cannot be \
+            used on the uncorrelatable portion of the schema within {at}"
+        )]
+    );
 }

@@ -252,7 +252,6 @@ fn definitions_of_custom_resources() {
             "versions": [{"name": "v1", "served": true, "storage": true,
                           "schema": {"openAPIV3Schema": {"type": "object"}}}]}})
     };
-    let versions = definition()["spec"]["versions"].clone();
     each::<CustomResourceDefinition>(
         definition,
         &[
@@ -265,14 +264,6 @@ fn definitions_of_custom_resources() {
                 "/spec/scope",
                 json!("World"),
                 "spec.scope: Unsupported value: \"World\": supported values: \"Cluster\", \"Namespaced\"",
-            ),
-            (
-                "/spec/versions/0/storage",
-                json!(false),
-                &format!(
-                    "spec.versions: Invalid value: {}: must have exactly one version marked as storage version",
-                    with(versions, "/0/storage", json!(false))
-                ),
             ),
             (
                 "/spec/versions/0/schema",
