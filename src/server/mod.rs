@@ -86,6 +86,7 @@ struct Streams {
     ports: Stream,
     watches: Stream,
     tokens: Stream,
+    proxies: Stream,
 }
 
 /// A server that may be gone.
@@ -136,7 +137,8 @@ impl ApiServer {
             return Err(authorize::refusal(identity, &attributes, &reason));
         }
         if let Request::Connect { target, query, protocols } = &request {
-            return Ok(Box::pin(connect::open(self, target, query, protocols)).await?.into());
+            let upgrade = connect::Upgrade::WebSocket(protocols.clone());
+            return Ok(Box::pin(connect::open(self, target, query, &upgrade)).await?.into());
         }
         registry::serve(self, identity, request).await
     }
@@ -224,6 +226,17 @@ impl ApiServer {
         self.0.streams.watches.jitter(base, 1.0)
     }
 
+    /// Makes a WebSocket's key.
+    pub(crate) fn fill_key(&self, key: &mut [u8]) {
+        self.0.streams.proxies.fill(key);
+    }
+
+    /// Any number below `bound`, which is not zero: which of several a proxied request goes to.
+    pub(crate) fn any_below(&self, bound: usize) -> usize {
+        let bound = u64::try_from(bound).unwrap_or(u64::MAX);
+        usize::try_from(self.0.streams.proxies.below(bound)).unwrap_or(0)
+    }
+
     /// The row of this name, if it is served.
     pub(crate) fn row(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
         self.scheme().resource(&GroupVersionResource::gvr(group, version, plural)).cloned()
@@ -263,6 +276,7 @@ impl Streams {
             ports: stream("port"),
             watches: stream("watch"),
             tokens: stream("token"),
+            proxies: stream("proxy"),
         }
     }
 }

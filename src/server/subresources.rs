@@ -1,159 +1,72 @@
 //! Subresources that are acts: binding a pod to a node, evicting it, asking for a token.
 
+mod binding;
+mod conditions;
+mod eviction;
+
 use serde_json::{Value, json};
 
+pub(super) use binding::bind;
+pub(super) use eviction::evict;
+
 use super::Answer;
-use super::registry::{Call, Next, decode_as, delete_object, modify};
+use super::registry::{Call, decode_as};
 use super::tree::{at, map_mut, metadata_mut, text};
+use crate::api::field::{Error, Path};
 use crate::api::{Object, Resource, Revision, Scope, Status, schema, status};
-use crate::client::{DeleteOptions, Payload, Response, Target, WriteOptions};
-
-/// Assigns a pod to a node: `pods/binding`, and `bindings`.
-///
-/// Source: `BindingREST` of `k8s.io/kubernetes/pkg/registry/core/pod/storage` (1.36).
-pub(super) async fn bind(
-    call: &mut Call<'_>,
-    payload: Payload,
-    options: &WriteOptions,
-) -> Result<Answer, Status> {
-    let row = body_row("", "v1", "Binding", "bindings");
-    let binding = decode_as(call, &row, payload, options.field_validation)?;
-    let name = text(&binding, &["metadata", "name"]).to_owned();
-    if call.target.name.as_deref().is_some_and(|target| target != name && !name.is_empty()) {
-        return Err(status::bad_request("name in URL does not match name in Binding object"));
-    }
-    let name = if name.is_empty() { call.name().to_owned() } else { name };
-    let node = text(&binding, &["target", "name"]).to_owned();
-    check_target(&binding, &name)?;
-    let uid = text(&binding, &["metadata", "uid"]).to_owned();
-    let pods = call.server.row("", "v1", "pods").ok_or_else(status::no_such_resource)?;
-    let target = Target {
-        resource: pods.gvr(),
-        namespace: call.target.namespace.clone(),
-        name: Some(name.clone()),
-        subresource: Some("binding".into()),
-    };
-    let mut pod = Call {
-        server: call.server,
-        identity: call.identity,
-        asked: pods.clone(),
-        row: pods,
-        target: &target,
-        warnings: Vec::new(),
-    };
-    let annotations = at(&binding, &["metadata", "annotations"]).and_then(Value::as_object).cloned();
-    modify(&mut pod, options.dry_run, |call, current| {
-        let conflict = |why: String| Err(status::conflict("", "pods/binding", current.name(), &why));
-        let mut tree = (*current.tree()).clone();
-        if !uid.is_empty() && uid != current.uid() {
-            return conflict(format!(
-                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-                current.uid()
-            ));
-        }
-        if current.is_deleting() {
-            return conflict(format!("pod {name} is being deleted, cannot be assigned to a host"));
-        }
-        let bound = text(&tree, &["spec", "nodeName"]);
-        if !bound.is_empty() {
-            return conflict(format!("pod {name} is already assigned to node {bound:?}"));
-        }
-        if at(&tree, &["spec", "schedulingGates"])
-            .and_then(Value::as_array)
-            .is_some_and(|gates| !gates.is_empty())
-        {
-            return conflict(format!("pod {name} has non-empty .spec.schedulingGates"));
-        }
-        map_mut(&mut tree, "spec").insert("nodeName".into(), node.clone().into());
-        if let Some(annotations) = &annotations {
-            let own = metadata_mut(&mut tree).entry("annotations").or_insert_with(|| json!({}));
-            if let Some(own) = own.as_object_mut() {
-                own.extend(annotations.clone());
-            }
-        }
-        let now = call.server.env().clock.now_seconds().to_string();
-        set_condition(
-            &mut tree,
-            &json!({
-                "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
-            }),
-        );
-        Ok(Next::Put(Box::new(call.object(tree)?)))
-    })
-    .await?;
-    Ok(Answer { created: true, ..success(201).into() })
-}
-
-fn check_target(binding: &Value, name: &str) -> Result<(), Status> {
-    use crate::api::field::{Error, Path};
-    let path = Path::new("target");
-    let kind = text(binding, &["target", "kind"]);
-    let mut errors = Vec::new();
-    if !matches!(kind, "" | "Node") {
-        errors.push(Error::not_supported(&path.child("kind"), kind, &["Node", "<empty>"]));
-    }
-    if text(binding, &["target", "name"]).is_empty() {
-        errors.push(Error::required(&path.child("name"), ""));
-    }
-    if errors.is_empty() { Ok(()) } else { Err(status::invalid("", "Binding", name, &errors)) }
-}
-
-/// Replaces the condition of the same type, or adds it.
-fn set_condition(tree: &mut Value, condition: &Value) {
-    let list = map_mut(tree, "status").entry("conditions").or_insert_with(|| json!([]));
-    let Some(list) = list.as_array_mut() else { return };
-    match list.iter_mut().find(|own| own["type"] == condition["type"]) {
-        Some(own) => *own = condition.clone(),
-        None => list.push(condition.clone()),
-    }
-}
-
-/// Deletes a pod, unless a disruption budget forbids it.
-///
-/// Source: `EvictionREST` of `k8s.io/kubernetes/pkg/registry/core/pod/storage` (1.36).
-pub(super) async fn evict(
-    call: &mut Call<'_>,
-    payload: Payload,
-    options: &WriteOptions,
-) -> Result<Answer, Status> {
-    let row = body_row("policy", "v1", "Eviction", "evictions");
-    let eviction = decode_as(call, &row, payload, options.field_validation)?;
-    let name = text(&eviction, &["metadata", "name"]);
-    if !name.is_empty() && name != call.name() {
-        return Err(status::bad_request("name in URL does not match name in Eviction object"));
-    }
-    let asked = at(&eviction, &["deleteOptions"]);
-    let precondition = |field: &str| {
-        asked.and_then(|asked| at(asked, &["preconditions", field])?.as_str().map(str::to_owned))
-    };
-    let mut delete = DeleteOptions {
-        grace_period_seconds: asked.and_then(|asked| at(asked, &["gracePeriodSeconds"])?.as_i64()),
-        dry_run: options.dry_run || asked.is_some_and(|asked| at(asked, &["dryRun"]).is_some()),
-        ..DeleteOptions::default()
-    };
-    delete.preconditions.uid = precondition("uid");
-    delete.preconditions.resource_version =
-        precondition("resourceVersion").and_then(|text| text.parse().ok());
-    let pod = call.current().await?.ok_or_else(|| call.not_found())?;
-    super::disruption::check(call, &pod, delete.dry_run).await?;
-    delete_object(call, &delete).await?;
-    Ok(Answer { created: true, ..success(201).into() })
-}
+use crate::client::{GetOptions, Identity, Payload, Request, Response, Target};
 
 /// Gives out a token for a service account. It is opaque, and good at this server for its time.
+///
+/// Source: `TokenREST` of `k8s.io/kubernetes/pkg/registry/core/serviceaccount/storage` (1.36).
 pub(super) async fn token(call: &mut Call<'_>, payload: Payload) -> Result<Answer, Status> {
     let row = body_row("authentication.k8s.io", "v1", "TokenRequest", "tokenrequests");
     let mut request = decode_as(call, &row, payload, None)?;
+    let must_match = [("name", call.name()), ("namespace", call.namespace())];
+    for (field, wanted) in must_match {
+        let said = text(&request, &["metadata", field]);
+        if !said.is_empty() && said != wanted {
+            let why = format!("must match the service account {field} if specified");
+            let error = Error::invalid(&Path::new("metadata").child(field), said, why);
+            return Err(status::invalid("authentication.k8s.io", "TokenRequest", call.name(), &[error]));
+        }
+    }
     let account = call.current().await?.ok_or_else(|| call.not_found())?;
-    let seconds = at(&request, &["spec", "expirationSeconds"]).and_then(Value::as_i64).unwrap_or(3600);
-    if seconds < 600 {
-        let path = crate::api::field::Path::new("spec").child("expirationSeconds");
-        let error = crate::api::field::Error::invalid(
-            &path,
-            seconds,
-            "may not specify a duration less than 10 minutes",
+    let conflict =
+        |name: &str, why: String| Err(status::conflict("authentication.k8s.io", "TokenRequest", name, &why));
+    let uid = text(&request, &["metadata", "uid"]);
+    if !uid.is_empty() && uid != account.uid() {
+        let own = account.uid();
+        return conflict(
+            call.name(),
+            format!(
+                "the UID in the token request ({uid}) does not match the UID of the service account ({own})"
+            ),
         );
+    }
+    let seconds = at(&request, &["spec", "expirationSeconds"]).and_then(Value::as_i64).unwrap_or(3600);
+    let wrong = match seconds {
+        ..600 => Some("may not specify a duration less than 10 minutes"),
+        600..=0x1_0000_0000 => None,
+        _ => Some("may not specify a duration larger than 2^32 seconds"),
+    };
+    if let Some(why) = wrong {
+        let path = Path::new("spec").child("expirationSeconds");
+        let error = Error::invalid(&path, seconds, why);
         return Err(status::invalid("authentication.k8s.io", "TokenRequest", "", &[error]));
+    }
+    if let Some(bound) = at(&request, &["spec", "boundObjectRef"]) {
+        let found = bound_object(call, bound).await?;
+        let (name, uid) = (text(bound, &["name"]), text(bound, &["uid"]));
+        if !uid.is_empty() && uid != found.uid() {
+            return conflict(
+                name,
+                format!(
+                    "the UID in the bound object reference ({uid}) does not match the UID in record. \
+                     The object might have been deleted and then recreated"
+                ),
+            );
+        }
     }
     let (token, expires) = call.server.issue_token(&account, seconds);
     let now = call.server.env().clock.now_seconds().to_string();
@@ -161,11 +74,43 @@ pub(super) async fn token(call: &mut Call<'_>, payload: Payload) -> Result<Answe
     let metadata = metadata_mut(&mut request);
     metadata.insert("name".into(), account.name().into());
     metadata.insert("namespace".into(), call.namespace().into());
+    metadata.insert("uid".into(), account.uid().into());
     metadata.insert("creationTimestamp".into(), now.into());
     request["status"] = json!({"token": token, "expirationTimestamp": expires.to_string()});
     let object = Object::from_tree(row.into(), Revision::NONE, request)
         .map_err(|error| status::bad_request(error.to_string()))?;
     Ok(Answer { created: true, ..Response::Object(object).into() })
+}
+
+/// The object with which a token is to go.
+async fn bound_object(call: &Call<'_>, bound: &Value) -> Result<Object, Status> {
+    let (kind, version, name) =
+        (text(bound, &["kind"]), text(bound, &["apiVersion"]), text(bound, &["name"]).to_owned());
+    let plural = match (version, kind) {
+        ("v1", "Pod") => "pods",
+        ("v1", "Secret") => "secrets",
+        ("v1", "Node") => "nodes",
+        _ => {
+            let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
+            let gvk = format!("{group}/{version}, Kind={kind}");
+            return Err(status::bad_request(format!("cannot bind token to object of type {gvk}")));
+        }
+    };
+    let row = call.server.row("", "v1", plural).ok_or_else(status::no_such_resource)?;
+    let target = Target::all(&row).namespace(if row.namespaced() { call.namespace() } else { "" }).name(name);
+    // Whoever may ask for tokens need not be allowed to read what they go with.
+    let own = Identity::user("system:apiserver").group("system:masters");
+    let get = Request::Get { target, options: GetOptions::default() };
+    let Response::Object(found) = Box::pin(call.server.handle(&own, get)).await?.response else {
+        return Err(status::internal("a get was not answered with an object"));
+    };
+    let account = call.name();
+    if kind == "Pod" && text(&found.tree(), &["spec", "serviceAccountName"]) != account {
+        return Err(status::bad_request(format!(
+            "cannot bind token for serviceaccount {account:?} to pod running with different serviceaccount name."
+        )));
+    }
+    Ok(found)
 }
 
 /// A row for what subresources take and answer, and nobody stores.

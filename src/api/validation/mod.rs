@@ -22,6 +22,7 @@ mod lease;
 mod metadata;
 mod node;
 mod pod;
+mod pod_changes;
 mod service;
 mod workload;
 

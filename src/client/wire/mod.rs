@@ -7,6 +7,8 @@
 mod delete;
 mod path;
 mod query;
+#[cfg(feature = "server")]
+pub(crate) mod spdy;
 #[cfg(any(feature = "server", feature = "remote"))]
 mod websocket;
 

@@ -25,6 +25,10 @@ pub(crate) enum Scope {
     Status,
     /// `spec.finalizers` of a namespace.
     Finalize,
+    /// `spec.ephemeralContainers` of a pod.
+    EphemeralContainers,
+    /// CPU and memory of a pod's containers.
+    Resize,
 }
 
 /// What becomes of an object.
@@ -157,7 +161,7 @@ pub(crate) fn replace(
     let old = current.tree();
     check_uid(call, &new, current.uid())?;
     check_revision(call, &new, current)?;
-    if scope == Scope::Main {
+    if !matches!(scope, Scope::Status | Scope::Finalize) {
         default(call, &mut new)?;
     }
     keep_metadata(&mut new, &old);
@@ -176,8 +180,11 @@ pub(crate) fn replace(
             copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "finalizers");
             kept
         }
+        Scope::EphemeralContainers => strategy::pod::with_ephemeral_containers(&new, &old),
+        Scope::Resize => strategy::pod::resized(new, &old),
     };
-    if scope == Scope::Main && rules.tracks_generation() && rules.is_new_generation(&call.row, &new, &old) {
+    let spec_may_change = !matches!(scope, Scope::Status | Scope::Finalize);
+    if spec_may_change && rules.tracks_generation() && rules.is_new_generation(&call.row, &new, &old) {
         let next = current.generation() + 1;
         metadata_mut(&mut new).insert("generation".into(), next.into());
     }
@@ -189,6 +196,8 @@ pub(crate) fn replace(
     let errors = match scope {
         Scope::Main => rules.update(&next, current),
         Scope::Status | Scope::Finalize => rules.update_status(&next, current),
+        Scope::EphemeralContainers => rules.update_ephemeral_containers_tree(&call.row, &next.tree(), &old),
+        Scope::Resize => rules.update_resize_tree(&call.row, &next.tree(), &old),
     };
     let tree = next.tree();
     if !errors.is_empty() {
@@ -238,7 +247,7 @@ fn check_uid(call: &Call<'_>, new: &Value, found: &str) -> Result<(), Status> {
 /// 409: what a write insists on does not hold of what is stored.
 ///
 /// Source: `Preconditions.Check` and `NewInvalidObjError` of `k8s.io/apiserver/pkg/storage` (1.36).
-pub(super) fn precondition_failed(call: &Call<'_>, what: &str, said: &str, found: &str) -> Status {
+pub(crate) fn precondition_failed(call: &Call<'_>, what: &str, said: &str, found: &str) -> Status {
     let namespace = Some(call.namespace()).filter(|namespace| !namespace.is_empty());
     let key = call.row.storage_key(namespace, Some(call.name()));
     call.conflict(&format!(

@@ -32,7 +32,7 @@ pub use service::RestService;
 #[cfg(feature = "tls")]
 pub(crate) use encode::failure;
 pub(crate) use encode::{plain, plain_stream};
-pub(crate) use upgrade::incoming;
+pub(crate) use upgrade::{incoming, pieces};
 
 use super::{ApiServer, Attributes, Decision, authorize};
 use crate::api::{Status, status};

@@ -45,21 +45,11 @@ where
         }
         (true, "pods", Some("exec" | "attach" | "portforward")) => {
             let text = request.uri().query().unwrap_or_default().to_owned();
-            return upgrade::connect(server, identity, target, text, &mut request).await;
+            return upgrade::connect(server, identity, target, &text, &mut request).await;
         }
-        (true, "nodes", Some("proxy")) => {
+        (true, "pods" | "services" | "nodes", Some("proxy")) => {
             permit(server, identity, &Attributes::on(proxy_verb(request.method()), &target))?;
-            let text = request.uri().query().unwrap_or_default().to_owned();
-            let (parts, body) = request.into_parts();
-            let body = read(body).await?;
-            let onward = connect::Onward {
-                method: parts.method,
-                path: rest,
-                query: text,
-                headers: parts.headers,
-                body,
-            };
-            return connect::proxy(server, &target, onward).await;
+            return connect::proxy(server, &target, upgrade::onward(rest, request)).await;
         }
         _ => {}
     }
@@ -221,6 +211,8 @@ fn proxy_verb(method: &Method) -> &'static str {
         Method::PUT => "update",
         Method::PATCH => "patch",
         Method::DELETE => "delete",
-        _ => "get",
+        Method::GET | Method::HEAD => "get",
+        // Whoever may do anything may ask for options, too.
+        _ => "",
     }
 }
