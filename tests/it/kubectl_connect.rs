@@ -3,10 +3,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use futures_util::StreamExt;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+use windlass::client::{Api, Event, WatchOptions};
 use windlass::env::Tasks;
 
 use crate::kubectl_cluster::{Bench, SOON};
@@ -121,6 +124,26 @@ async fn ask(port: u16, said: &[u8]) -> Vec<u8> {
     let (_, read) = tokio::join!(send, reader.read_to_end(&mut back));
     read.unwrap();
     back
+}
+
+/// Waits until a service has an endpoint that is ready.
+async fn ready(bench: &Bench, service: &str) {
+    let slices = Api::<EndpointSlice>::namespaced(bench.cluster.client(), "default");
+    let mut events = slices.watch(WatchOptions::default()).await.unwrap();
+    loop {
+        let (Event::Added(slice) | Event::Modified(slice)) = events.next().await.unwrap().unwrap() else {
+            continue;
+        };
+        let labels = slice.metadata.labels.clone().unwrap_or_default();
+        let ready = slice
+            .endpoints
+            .iter()
+            .flatten()
+            .any(|one| one.conditions.as_ref().is_some_and(|conditions| conditions.ready == Some(true)));
+        if ready && labels.get("kubernetes.io/service-name").is_some_and(|name| name == service) {
+            return;
+        }
+    }
 }
 
 #[tokio::test]
@@ -243,7 +266,18 @@ async fn containers_are_typed_into_and_debugged() {
     assert!(kept.contains("existing ephemeral containers \"look\" may not be removed"), "{kept}");
     let typed = bench
         .feed(
-            &["debug", "-i", "sleeper", "--image=host", "-c", "cat", "--profile=general", "--", "/bin/cat"],
+            &[
+                "debug",
+                "-i",
+                "sleeper",
+                "--image=host",
+                "-c",
+                "typed",
+                "--profile=general",
+                "--",
+                "/usr/bin/head",
+                "-n1",
+            ],
             "hi\n",
         )
         .await;
@@ -305,14 +339,12 @@ async fn pods_services_and_nodes_are_reached_through_the_server() {
     let port = pages(address, &tasks).await;
     let pod = format!("/api/v1/namespaces/default/pods/sleeper:{port}/proxy");
     let page = bench.run(&["get", "--raw", &format!("{pod}/a%20b/?c=d")]).await;
-    assert_eq!(page, format!("GET /a%20b/?c=d HTTP/1.1\r\nx-forwarded-uri: {pod}/a b/\r\n"));
+    assert_eq!(page, format!("GET /a%20b/?c=d HTTP/1.1\r\nx-forwarded-uri: {pod}/a%20b/\r\n"));
 
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {
         "selector": {"app": "sleeper"}, "ports": [{"name": "http", "port": 80, "targetPort": port}]}});
     bench.feed(&["apply", "-f", "-"], &service.to_string()).await;
-    let of_service = ["wait", "endpointslices", "-l", "kubernetes.io/service-name=web", SOON];
-    let ready = "--for=jsonpath={.endpoints[0].conditions.ready}=true";
-    bench.run(&[&of_service[..], &[ready]].concat()).await;
+    ready(&bench, "web").await;
     for name in ["web:http", "web:80", "http:web:80"] {
         let raw = format!("/api/v1/namespaces/default/services/{name}/proxy/x");
         let page = bench.run(&["get", "--raw", &raw]).await;

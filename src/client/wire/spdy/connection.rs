@@ -251,7 +251,7 @@ impl Shared {
     /// Notes a stream that the caller opens, and answers where its data will be; none where it is refused.
     fn open(&self, id: u32, fin: bool) -> Option<mpsc::UnboundedReceiver<Piece>> {
         let mut state = self.state();
-        let refusal = if id % 2 == 0 || id <= state.last {
+        let refusal = if id.is_multiple_of(2) || id <= state.last {
             Some(reset::PROTOCOL_ERROR)
         } else if state.streams.len() >= STREAMS {
             Some(reset::REFUSED_STREAM)

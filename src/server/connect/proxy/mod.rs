@@ -25,6 +25,7 @@ use super::agent::Outbound;
 use super::relay::relay;
 use crate::api::{Status, status};
 use crate::client::Target;
+use crate::client::wire::target_path;
 use crate::server::ApiServer;
 use crate::server::rest::{self, ResponseBody};
 pub(crate) use headers::{BEARER, wants_upgrade};
@@ -74,8 +75,8 @@ pub(crate) async fn proxy(
     if !upgrading && rest.is_empty() && matches!(method, Method::GET | Method::HEAD) {
         return Ok(to_the_root(&uri));
     }
-    let path = clean(&rest);
-    let rewriter = rewriter(&uri, &path, &place, &sent);
+    let path: String = utf8_percent_encode(&clean(&rest), PATH).collect();
+    let rewriter = rewriter(target, &uri, &place, &sent);
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = backend_uri(&path, uri.query())?;
@@ -104,7 +105,7 @@ fn to_the_root(uri: &Uri) -> Response<ResponseBody> {
 }
 
 fn backend_uri(path: &str, query: Option<&str>) -> Result<Uri, Status> {
-    let mut text: String = utf8_percent_encode(path, PATH).collect();
+    let mut text = path.to_owned();
     if let Some(query) = query {
         text.push('?');
         text.push_str(query);
@@ -112,17 +113,10 @@ fn backend_uri(path: &str, query: Option<&str>) -> Result<Uri, Status> {
     text.parse().map_err(|error: http::uri::InvalidUri| status::bad_request(error.to_string()))
 }
 
-fn rewriter(uri: &Uri, path: &str, place: &Place, sent: &HeaderMap) -> Rewriter {
-    let asked = uri.path();
-    // Where the path was cleaned, all of it that the backend did not get stands in front.
-    let encoded: String = utf8_percent_encode(path, PATH).collect();
-    let prefix = match asked.strip_suffix(encoded.as_str()) {
-        Some(prefix) => prefix,
-        None => asked.find("/proxy").map_or(asked, |at| &asked[..at + "/proxy".len()]),
-    };
+fn rewriter(target: &Target, uri: &Uri, place: &Place, sent: &HeaderMap) -> Rewriter {
     let caller = sent.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
     let hosts = [place.host()].into_iter().chain(caller).chain(uri.host().map(str::to_owned));
-    Rewriter { prefix: prefix.to_owned(), hosts: hosts.collect() }
+    Rewriter { prefix: target_path(target), hosts: hosts.collect() }
 }
 
 /// The backend's answer, as the caller gets it.
@@ -151,9 +145,7 @@ async fn answer(response: Response<Incoming>, rewriter: &Rewriter) -> Result<Res
     let encoding = text(CONTENT_ENCODING).to_ascii_lowercase();
     let (page, more) = whole(body).await?;
     if let (None, Some(rewritten)) = (&more, rewriter.page(&encoding, &page)) {
-        if length.is_some_and(|length| length > 0 || !page.is_empty()) {
-            parts.headers.remove(CONTENT_LENGTH);
-        }
+        parts.headers.remove(CONTENT_LENGTH);
         return Ok(Response::from_parts(parts, ResponseBody::whole(rewritten)));
     }
     let begun = futures_util::stream::once(async move { Ok(page) });

@@ -96,7 +96,9 @@ impl Rewriter {
             let Ok(Token::StartTag(tag)) = token else { continue };
             let Some(written) = self.tag(&tag) else { continue };
             let (start, end) = (tag.span.start, tag.span.end);
-            if start < copied || end < start || end > page.len() {
+            // What is no whole tag behind the last one is copied.
+            let whole = page.get(start..end).is_some_and(|tag| tag.starts_with(b"<") && tag.ends_with(b">"));
+            if start < copied || !whole {
                 continue;
             }
             out.extend_from_slice(&page[copied..start]);
@@ -228,6 +230,17 @@ mod tests {
             assert_eq!(plain.unwrap(), expected.as_bytes(), "{encoding}");
         }
         assert_eq!(rewriter().page("br", page.as_bytes()), None);
+    }
+
+    #[test]
+    fn lines_may_end_in_any_way_and_letters_be_of_any_length() {
+        let prefix = rewriter().prefix;
+        let page = "<p>\r\n\r é<a\r\nhref='/a'>\r\n<script>\r\n</script>\r<a href=\"/b\">ü</a>";
+        let expected = format!(
+            "<p>\r\n\r é<a href=\"{prefix}/a\">\r\n<script>\r\n</script>\r<a href=\"{prefix}/b\">ü</a>"
+        );
+        let rewritten = rewriter().page("", page.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8_lossy(&rewritten), expected);
     }
 
     #[test]
