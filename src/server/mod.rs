@@ -113,6 +113,7 @@ struct Streams {
     watches: Stream,
     audits: Stream,
     goaways: Stream,
+    proxies: Stream,
 }
 
 /// A server that may be gone.
@@ -174,7 +175,8 @@ impl ApiServer {
         }
         if let Request::Connect { target, query, protocols } = &request {
             admission::connect(self, identity, target, query).await?;
-            return Ok(Box::pin(connect::open(self, target, query, protocols)).await?.into());
+            let upgrade = connect::Upgrade::WebSocket(protocols.clone());
+            return Ok(Box::pin(connect::open(self, target, query, &upgrade)).await?.into());
         }
         registry::serve(self, identity, request).await
     }
@@ -308,6 +310,17 @@ impl ApiServer {
         self.0.streams.watches.jitter(base, 1.0)
     }
 
+    /// Makes a WebSocket's key.
+    pub(crate) fn fill_key(&self, key: &mut [u8]) {
+        self.0.streams.proxies.fill(key);
+    }
+
+    /// Any number below `bound`, which is not zero: which of several a proxied request goes to.
+    pub(crate) fn any_below(&self, bound: usize) -> usize {
+        let bound = u64::try_from(bound).unwrap_or(u64::MAX);
+        usize::try_from(self.0.streams.proxies.below(bound)).unwrap_or(0)
+    }
+
     /// The row of this name, if it is served.
     pub(crate) fn row(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
         self.scheme().resource(&GroupVersionResource::gvr(group, version, plural)).cloned()
@@ -348,6 +361,7 @@ impl Streams {
             watches: stream("watch"),
             audits: stream("audit"),
             goaways: stream("goaway"),
+            proxies: stream("proxy"),
         }
     }
 }

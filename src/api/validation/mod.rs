@@ -23,6 +23,7 @@ mod lease;
 mod metadata;
 mod node;
 mod pod;
+mod pod_changes;
 mod service;
 mod workload;
 
@@ -60,6 +61,12 @@ pub struct Findings {
     pub errors: Vec<field::Error>,
     /// What its writer should know besides.
     pub warnings: Vec<String>,
+}
+
+impl From<Vec<field::Error>> for Findings {
+    fn from(errors: Vec<field::Error>) -> Self {
+        Self { errors, warnings: Vec::new() }
+    }
 }
 
 impl Options {

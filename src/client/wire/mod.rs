@@ -8,6 +8,8 @@ mod delete;
 mod duration;
 mod path;
 mod query;
+#[cfg(feature = "server")]
+pub(crate) mod spdy;
 #[cfg(any(feature = "server", feature = "remote"))]
 mod websocket;
 

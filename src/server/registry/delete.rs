@@ -65,7 +65,7 @@ async fn remove(
 ) -> Result<Deleted, Status> {
     let (mut gone, mut again) = (false, false);
     let object = modify(call, options.dry_run, |call, current| {
-        preconditions(call, current, &options.preconditions, std::mem::replace(&mut again, true))?;
+        check_preconditions(call, current, &options.preconditions, std::mem::replace(&mut again, true))?;
         let rules = strategy::of(&call.row);
         let old = current.tree();
         let now = call.server.env().clock.now_seconds();
@@ -169,7 +169,7 @@ fn garbage_finalizers(own: &[&str], policy: Option<PropagationPolicy>) -> Vec<St
 
 /// What the caller insists on. Where another write was faster, Kubernetes finds out in its storage, and
 /// words it otherwise.
-fn preconditions(
+pub(crate) fn check_preconditions(
     call: &Call<'_>,
     current: &Object,
     wanted: &Preconditions,

@@ -23,8 +23,8 @@ use crate::store;
 
 pub(crate) use create::{create_tree, default};
 pub(crate) use decode::{decode, decode_as};
-pub(crate) use delete::{Verdict, delete_object};
-pub(crate) use update::{Change, Committed, Next, Scope, modify};
+pub(crate) use delete::{Verdict, check_preconditions, delete_object};
+pub(crate) use update::{Change, Committed, Next, Scope, modify, precondition_failed};
 
 /// One request while it is served: who asks, for what, and what to tell them besides.
 pub(crate) struct Call<'a> {
@@ -150,6 +150,12 @@ async fn subresource_verb(
         ("finalize", Request::Update { object, options, .. }) if own_kind => {
             update::update(call, object, &options, Scope::Finalize).await
         }
+        ("ephemeralcontainers" | "resize", Request::Update { object, options, .. }) if own_kind => {
+            update::update(call, object, &options, changes(subresource)).await
+        }
+        ("ephemeralcontainers" | "resize", Request::Patch { patch, options, .. }) if own_kind => {
+            patch_verb(call, &patch, &options, changes(subresource)).await
+        }
         (_, Request::Get { options, .. }) if own_kind => read::get(call, &options).await.map(object),
         ("status", Request::Update { object, options, .. }) if own_kind => {
             update::update(call, object, &options, Scope::Status).await
@@ -159,6 +165,11 @@ async fn subresource_verb(
         }
         _ => Err(not_allowed()),
     }
+}
+
+/// What a subresource of a running pod changes.
+fn changes(subresource: &str) -> Scope {
+    if subresource == "resize" { Scope::Resize } else { Scope::EphemeralContainers }
 }
 
 fn object(object: Object) -> Answer {

@@ -26,6 +26,10 @@ pub(crate) enum Scope {
     Status,
     /// `spec.finalizers` of a namespace.
     Finalize,
+    /// `spec.ephemeralContainers` of a pod.
+    EphemeralContainers,
+    /// CPU and memory of a pod's containers.
+    Resize,
 }
 
 /// What becomes of an object.
@@ -204,7 +208,7 @@ async fn replaced(
 ) -> Result<Next, Status> {
     let Replacement { tree: mut new, scope, scale } = wanted;
     let old = current.tree();
-    if scope == Scope::Main || call.row.custom.is_some() {
+    if !matches!(scope, Scope::Status | Scope::Finalize) || call.row.custom.is_some() {
         default(call, &mut new)?;
     }
     match &scale {
@@ -227,8 +231,11 @@ async fn replaced(
             copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "finalizers");
             kept
         }
+        Scope::EphemeralContainers => strategy::pod::with_ephemeral_containers(&new, &old),
+        Scope::Resize => strategy::pod::resized(new, &old),
     };
-    if scope == Scope::Main && rules.tracks_generation() && rules.is_new_generation(&call.row, &new, &old) {
+    let spec_may_change = !matches!(scope, Scope::Status | Scope::Finalize);
+    if spec_may_change && rules.tracks_generation() && rules.is_new_generation(&call.row, &new, &old) {
         let next = current.generation() + 1;
         metadata_mut(&mut new).insert("generation".into(), next.into());
     }
@@ -243,6 +250,10 @@ async fn replaced(
     let findings = match scope {
         Scope::Main => rules.judge_update(&next, current),
         Scope::Status | Scope::Finalize => rules.judge_update_status(&next, current),
+        Scope::EphemeralContainers => {
+            rules.update_ephemeral_containers_tree(&call.row, &next.tree(), &old).into()
+        }
+        Scope::Resize => rules.update_resize_tree(&call.row, &next.tree(), &old).into(),
     };
     call.accept(current.name(), findings)?;
     let tree = next.tree();
@@ -293,7 +304,7 @@ fn check_uid(call: &Call<'_>, new: &Value, found: &str) -> Result<(), Status> {
 /// 409: what a write insists on does not hold of what is stored.
 ///
 /// Source: `Preconditions.Check` and `NewInvalidObjError` of `k8s.io/apiserver/pkg/storage` (1.36).
-pub(super) fn precondition_failed(call: &Call<'_>, what: &str, said: &str, found: &str) -> Status {
+pub(crate) fn precondition_failed(call: &Call<'_>, what: &str, said: &str, found: &str) -> Status {
     let namespace = Some(call.namespace()).filter(|namespace| !namespace.is_empty());
     let key = call.row.storage_key(namespace, Some(call.name()));
     call.conflict(&format!(

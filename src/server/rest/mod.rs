@@ -41,7 +41,7 @@ pub(crate) use door::respond;
 #[cfg(feature = "tls")]
 pub(crate) use door::{Origin, respond_from};
 pub(crate) use encode::{plain, plain_stream};
-pub(crate) use upgrade::incoming;
+pub(crate) use upgrade::{incoming, pieces};
 
 use super::authentication::impersonation;
 use super::{ApiServer, Attributes, Decision, authorize};

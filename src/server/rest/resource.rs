@@ -13,7 +13,7 @@ use crate::api::schema::{self, ProtobufError};
 use crate::api::{Resource, Status, manifest, status};
 use crate::client::wire::{self, Query, ResourcePath};
 use crate::client::{self, DeleteOptions, Identity, Patch, PatchType, Payload, Target};
-use crate::server::{ApiServer, Attributes, connect};
+use crate::server::{ApiServer, Attributes, admission, connect};
 
 /// The media types of patches, with what they are.
 const PATCHES: &[(&str, PatchType)] = &[
@@ -45,21 +45,13 @@ where
         }
         (true, "pods", Some("exec" | "attach" | "portforward")) => {
             let text = request.uri().query().unwrap_or_default().to_owned();
-            return upgrade::connect(server, identity, target, text, &mut request).await;
+            return upgrade::connect(server, identity, target, &text, &mut request).await;
         }
-        (true, "nodes", Some("proxy")) => {
+        (true, "pods" | "services" | "nodes", Some("proxy")) => {
             permit(server, identity, &Attributes::on(proxy_verb(request.method()), &target))?;
-            let text = request.uri().query().unwrap_or_default().to_owned();
-            let (parts, body) = request.into_parts();
-            let body = read(server, body).await?;
-            let onward = connect::Onward {
-                method: parts.method,
-                path: rest,
-                query: text,
-                headers: parts.headers,
-                body,
-            };
-            return connect::proxy(server, &target, onward).await;
+            let options = form_urlencoded::Serializer::new(String::new()).append_pair("path", &rest).finish();
+            admission::connect(server, identity, &target, &options).await?;
+            return connect::proxy(server, &target, upgrade::onward(rest, request)).await;
         }
         _ => {}
     }
@@ -256,6 +248,8 @@ fn proxy_verb(method: &Method) -> &'static str {
         Method::PUT => "update",
         Method::PATCH => "patch",
         Method::DELETE => "delete",
-        _ => "get",
+        Method::GET | Method::HEAD => "get",
+        // Whoever may do anything may ask for options, too.
+        _ => "",
     }
 }

@@ -6,7 +6,7 @@
 mod crd;
 mod namespace;
 mod node;
-mod pod;
+pub(crate) mod pod;
 pub(crate) mod service;
 mod workload;
 

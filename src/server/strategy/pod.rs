@@ -48,6 +48,46 @@ pub(super) const POD: Strategy = Strategy {
     ..DEFAULT
 };
 
+/// The old pod with the new one's ephemeral containers.
+///
+/// Source: `dropNonEphemeralContainerUpdates` of `k8s.io/kubernetes/pkg/registry/core/pod` (1.36).
+pub(crate) fn with_ephemeral_containers(new: &Value, old: &Value) -> Value {
+    let mut kept = old.clone();
+    copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "ephemeralContainers");
+    kept
+}
+
+/// The old pod with the new one's resources, for the containers and as a whole. Where other containers are
+/// named than there are, it is the new one, so that validation says so.
+///
+/// Source: `dropNonResizeUpdates` of `k8s.io/kubernetes/pkg/registry/core/pod` (1.36).
+pub(crate) fn resized(new: Value, old: &Value) -> Value {
+    let names = |tree: &Value, list: &str| -> Vec<Value> {
+        let containers = at(tree, &["spec", list]).and_then(Value::as_array);
+        containers.into_iter().flatten().map(|one| one["name"].clone()).collect()
+    };
+    const LISTS: [&str; 2] = ["containers", "initContainers"];
+    let mut kept = old.clone();
+    if LISTS.iter().any(|list| names(&new, list) != names(old, list)) {
+        map_mut(&mut kept, "spec");
+        kept["spec"] = new["spec"].clone();
+        return kept;
+    }
+    for list in LISTS {
+        let containers = kept["spec"].get_mut(list).and_then(Value::as_array_mut);
+        for (own, wanted) in
+            containers.into_iter().flatten().zip(new["spec"][list].as_array().into_iter().flatten())
+        {
+            let Some(own) = own.as_object_mut() else { continue };
+            for field in ["resources", "resizePolicy"] {
+                copy_field(own, wanted.as_object(), field);
+            }
+        }
+    }
+    copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "resources");
+    kept
+}
+
 /// The quality of service class that a pod's resources make.
 ///
 /// Source: `ComputePodQOS` of `k8s.io/kubernetes/pkg/apis/core/helper/qos` (1.36).
