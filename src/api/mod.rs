@@ -7,6 +7,7 @@
 
 pub mod cidr;
 pub mod conditions;
+pub(crate) mod conversion;
 pub mod defaults;
 pub mod duration;
 pub mod field;
@@ -18,8 +19,9 @@ pub mod owner;
 pub mod patch;
 pub mod predicates;
 pub mod quantity;
-mod resource;
+pub(crate) mod resource;
 mod revision;
+mod runtime_config;
 pub mod schema;
 mod scheme;
 pub mod selector;
@@ -28,7 +30,8 @@ pub mod validation;
 
 pub use kube_core::{GroupVersion, GroupVersionKind, GroupVersionResource};
 pub use object::{DecodeError, Labels, Object, ObjectKey};
-pub use resource::{Column, ColumnValue, Resource, Scope, SelectableField, Subresource};
+pub use resource::{Column, ColumnValue, Maturity, Resource, Scope, SelectableField, Subresource};
 pub use revision::Revision;
+pub use runtime_config::{RuntimeConfig, RuntimeConfigError};
 pub use scheme::Scheme;
 pub use status::Status;

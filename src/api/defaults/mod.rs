@@ -78,14 +78,14 @@ pub fn apply(resource: &Resource, tree: &mut Value) -> Result<(), DecodeError> {
 pub type Fields = Map<String, Value>;
 
 /// Sets a field that is absent. For fields whose zero means something.
-fn absent(fields: &mut Fields, name: &str, value: impl Into<Value>) {
+pub(super) fn absent(fields: &mut Fields, name: &str, value: impl Into<Value>) {
     if fields.get(name).is_none_or(Value::is_null) {
         fields.insert(name.into(), value.into());
     }
 }
 
 /// Sets a field that is absent or holds its type's zero. For fields whose zero means "left out".
-fn blank(fields: &mut Fields, name: &str, value: impl Into<Value>) {
+pub(super) fn blank(fields: &mut Fields, name: &str, value: impl Into<Value>) {
     if is_blank(fields.get(name)) {
         fields.insert(name.into(), value.into());
     }
@@ -107,7 +107,7 @@ fn text<'a>(fields: &'a Fields, name: &str) -> &'a str {
 }
 
 /// Works on a field that holds an object, if it does.
-fn child(fields: &mut Fields, name: &str, work: impl FnOnce(&mut Fields)) {
+pub(super) fn child(fields: &mut Fields, name: &str, work: impl FnOnce(&mut Fields)) {
     if let Some(Value::Object(fields)) = fields.get_mut(name) {
         work(fields);
     }
@@ -120,7 +120,7 @@ fn made(fields: &mut Fields, name: &str, work: impl FnOnce(&mut Fields)) {
 }
 
 /// Works on every object in a list.
-fn each(fields: &mut Fields, name: &str, work: impl FnMut(&mut Fields)) {
+pub(super) fn each(fields: &mut Fields, name: &str, work: impl FnMut(&mut Fields)) {
     if let Some(Value::Array(items)) = fields.get_mut(name) {
         items.iter_mut().filter_map(Value::as_object_mut).for_each(work);
     }
