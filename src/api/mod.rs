@@ -5,6 +5,7 @@
 //! [`manifest`], looked up in a [`Scheme`], decoded, pruned and defaulted by [`schema`], changed by
 //! [`patch`] or applied by [`managed`], checked by [`validation`], and then stands as an [`Object`].
 
+pub(crate) mod addresses;
 pub mod cidr;
 pub mod conditions;
 pub(crate) mod conversion;
@@ -18,6 +19,7 @@ mod object;
 pub mod owner;
 pub mod patch;
 pub mod predicates;
+pub mod priority;
 pub mod quantity;
 pub(crate) mod resource;
 mod revision;

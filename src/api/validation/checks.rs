@@ -23,7 +23,8 @@ pub(super) fn sentences(at: &At<'_>, sentences: Vec<String>, errors: &mut Errors
 
 /// The text here must pass a check of names.
 pub(super) fn named(at: &At<'_>, check: names::Check, errors: &mut Errors) {
-    sentences(at, check(at.text()), errors);
+    // A text that is absent is an empty one.
+    errors.extend(check(at.text()).into_iter().map(|wrong| Error::invalid(&at.path(), at.text(), wrong)));
 }
 
 /// The text here, where there is one, must pass a check of names.
@@ -104,6 +105,14 @@ pub(super) fn labels(at: &At<'_>, errors: &mut Errors) {
 
 /// A label selector of `matchLabels` and `matchExpressions`.
 pub(super) fn label_selector(at: &At<'_>, errors: &mut Errors) {
+    lenient_label_selector(at, errors);
+    for requirement in at.get("matchExpressions").items() {
+        requirement.get("values").items().for_each(|value| named(&value, names::label_value, errors));
+    }
+}
+
+/// The same, where values of expressions may be any text, because they were before.
+pub(super) fn lenient_label_selector(at: &At<'_>, errors: &mut Errors) {
     labels(&at.get("matchLabels"), errors);
     for requirement in at.get("matchExpressions").items() {
         let (operator, values) = (requirement.get("operator"), requirement.get("values"));
@@ -120,7 +129,6 @@ pub(super) fn label_selector(at: &At<'_>, errors: &mut Errors) {
             _ => errors.push(operator.invalid("not a valid selector operator")),
         }
         named(&requirement.get("key"), names::qualified_name, errors);
-        values.items().for_each(|value| named(&value, names::label_value, errors));
     }
 }
 
@@ -175,5 +183,43 @@ fn empty(value: &Value) -> bool {
         Value::Object(map) => map.values().all(empty),
         Value::Bool(flag) => !flag,
         Value::Number(_) => false,
+    }
+}
+
+/// A domain, a slash and a path: `acme.io/foo`.
+///
+/// Source: `IsDomainPrefixedPath` of `k8s.io/apimachinery/pkg/util/validation` (1.36).
+pub(super) fn domain_prefixed_path(at: &At<'_>, errors: &mut Errors) {
+    let text = at.text();
+    if !present(at, errors) {
+        return;
+    }
+    match text.split_once('/') {
+        Some((domain, path)) if !domain.is_empty() && !path.is_empty() => {
+            for sentence in names::dns1123_subdomain(domain) {
+                errors.push(Error::invalid(&at.path(), domain, sentence));
+            }
+            if let Some(sentence) = names::http_path(path).into_iter().next() {
+                errors.push(Error::invalid(&at.path(), path, sentence));
+            }
+        }
+        _ => errors.push(at.invalid("must be a domain-prefixed path (such as \"acme.io/foo\")")),
+    }
+}
+
+/// The text here has at most so many bytes.
+pub(super) fn short(at: &At<'_>, max_bytes: usize, errors: &mut Errors) {
+    if at.text().len() > max_bytes {
+        errors.push(Error::too_long(&at.path(), max_bytes));
+    }
+}
+
+/// The name of a CSI driver, or of a driver of devices: upper case counts as lower.
+///
+/// Source: `ValidateCSIDriverName` of `k8s.io/kubernetes/pkg/apis/core/validation` (1.36).
+pub(super) fn driver_name(at: &At<'_>, errors: &mut Errors) {
+    if present(at, errors) {
+        short(at, 63, errors);
+        sentences(at, names::dns1123_subdomain(&at.text().to_lowercase()), errors);
     }
 }
