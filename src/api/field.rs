@@ -71,8 +71,8 @@ pub enum ErrorKind {
     Required,
     /// Its value is malformed or out of range.
     Invalid,
-    /// The same of a value that is too long or too secret to be shown.
-    InvalidUnshown,
+    /// The same, of a value that is not shown: it is large, secret, or made of several fields.
+    Unshown,
     /// Its value is none of those allowed.
     NotSupported,
     /// Its value stands twice where it may stand once.
@@ -97,7 +97,7 @@ impl ErrorKind {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Required => "FieldValueRequired",
-            Self::Invalid | Self::InvalidUnshown => "FieldValueInvalid",
+            Self::Invalid | Self::Unshown => "FieldValueInvalid",
             Self::NotSupported => "FieldValueNotSupported",
             Self::Duplicate => "FieldValueDuplicate",
             Self::Forbidden => "FieldValueForbidden",
@@ -112,7 +112,7 @@ impl ErrorKind {
     fn title(self) -> &'static str {
         match self {
             Self::Required => "Required value",
-            Self::Invalid | Self::InvalidUnshown | Self::TypeInvalid => "Invalid value",
+            Self::Invalid | Self::Unshown | Self::TypeInvalid => "Invalid value",
             Self::NotSupported => "Unsupported value",
             Self::Duplicate => "Duplicate value",
             Self::Forbidden => "Forbidden",
@@ -141,10 +141,10 @@ impl Error {
         Self::new(ErrorKind::Invalid, path, value.into(), detail)
     }
 
-    /// Its value is malformed or out of range, and too long or too secret to be shown.
+    /// Its value is malformed or out of range, and is not shown.
     #[must_use]
     pub fn unshown(path: &Path, detail: impl Into<String>) -> Self {
-        Self::new(ErrorKind::InvalidUnshown, path, Value::Null, detail)
+        Self::new(ErrorKind::Unshown, path, Value::Null, detail)
     }
 
     /// Its value is none of those allowed.
@@ -204,8 +204,8 @@ impl Error {
             ErrorKind::Required
             | ErrorKind::Forbidden
             | ErrorKind::TooLong
-            | ErrorKind::Internal
-            | ErrorKind::InvalidUnshown => title.to_owned(),
+            | ErrorKind::Unshown
+            | ErrorKind::Internal => title.to_owned(),
             _ => format!("{title}: {}", self.value),
         };
         if self.detail.is_empty() { shown } else { format!("{shown}: {}", self.detail) }

@@ -5,13 +5,14 @@
 //! [`manifest`], looked up in a [`Scheme`], decoded, pruned and defaulted by [`schema`], changed by
 //! [`patch`] or applied by [`managed`], checked by [`validation`], and then stands as an [`Object`].
 
-pub(crate) mod addresses;
 pub mod cidr;
 pub mod conditions;
 pub(crate) mod conversion;
 pub mod defaults;
 pub mod duration;
 pub mod field;
+mod ip;
+mod ip_form;
 pub mod managed;
 pub mod manifest;
 pub mod names;
@@ -29,6 +30,7 @@ mod scheme;
 pub mod selector;
 pub mod status;
 pub mod validation;
+pub mod warnings;
 
 pub use kube_core::{GroupVersion, GroupVersionKind, GroupVersionResource};
 pub use object::{DecodeError, Labels, Object, ObjectKey};

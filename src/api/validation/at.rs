@@ -100,7 +100,7 @@ impl<'a> At<'a> {
         }
     }
 
-    pub(super) fn required(&self, detail: &str) -> Error {
+    pub(super) fn required(&self, detail: impl Into<String>) -> Error {
         Error::required(&self.path(), detail)
     }
 
@@ -126,5 +126,10 @@ impl<'a> At<'a> {
 
     pub(super) fn duplicate(&self) -> Error {
         Error::duplicate(&self.path(), self.value.clone())
+    }
+
+    /// What is here is longer than `max` bytes.
+    pub(super) fn too_long(&self, max: usize) -> Error {
+        Error::too_long(&self.path(), max)
     }
 }

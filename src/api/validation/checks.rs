@@ -70,6 +70,21 @@ pub(super) fn non_negative(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// The text here must be a path below a domain, such as `example.com/controller`.
+pub(super) fn domain_prefixed_path(at: &At<'_>, errors: &mut Errors) {
+    if !present(at, errors) {
+        return;
+    }
+    let Some((host, path)) = at.text().split_once('/').filter(|(host, path)| !host.is_empty() && !path.is_empty())
+    else {
+        errors.push(at.invalid("must be a domain-prefixed path (such as \"acme.io/foo\")"));
+        return;
+    };
+    for (part, problems) in [(host, names::dns1123_subdomain(host)), (path, names::http_path(path))] {
+        errors.extend(problems.into_iter().map(|problem| Error::invalid(&at.path(), part, problem)));
+    }
+}
+
 pub(super) fn port_number(at: &At<'_>, errors: &mut Errors) {
     sentences(at, names::port_number(at.number().unwrap_or_default()), errors);
 }
@@ -105,14 +120,11 @@ pub(super) fn labels(at: &At<'_>, errors: &mut Errors) {
 
 /// A label selector of `matchLabels` and `matchExpressions`.
 pub(super) fn label_selector(at: &At<'_>, errors: &mut Errors) {
-    lenient_label_selector(at, errors);
-    for requirement in at.get("matchExpressions").items() {
-        requirement.get("values").items().for_each(|value| named(&value, names::label_value, errors));
-    }
+    label_selector_with(at, false, errors);
 }
 
-/// The same, where values of expressions may be any text, because they were before.
-pub(super) fn lenient_label_selector(at: &At<'_>, errors: &mut Errors) {
+/// The same; `any_value` lets through values that no label has.
+pub(super) fn label_selector_with(at: &At<'_>, any_value: bool, errors: &mut Errors) {
     labels(&at.get("matchLabels"), errors);
     for requirement in at.get("matchExpressions").items() {
         let (operator, values) = (requirement.get("operator"), requirement.get("values"));
@@ -129,6 +141,9 @@ pub(super) fn lenient_label_selector(at: &At<'_>, errors: &mut Errors) {
             _ => errors.push(operator.invalid("not a valid selector operator")),
         }
         named(&requirement.get("key"), names::qualified_name, errors);
+        if !any_value {
+            values.items().for_each(|value| named(&value, names::label_value, errors));
+        }
     }
 }
 
@@ -183,27 +198,6 @@ fn empty(value: &Value) -> bool {
         Value::Object(map) => map.values().all(empty),
         Value::Bool(flag) => !flag,
         Value::Number(_) => false,
-    }
-}
-
-/// A domain, a slash and a path: `acme.io/foo`.
-///
-/// Source: `IsDomainPrefixedPath` of `k8s.io/apimachinery/pkg/util/validation` (1.36).
-pub(super) fn domain_prefixed_path(at: &At<'_>, errors: &mut Errors) {
-    let text = at.text();
-    if !present(at, errors) {
-        return;
-    }
-    match text.split_once('/') {
-        Some((domain, path)) if !domain.is_empty() && !path.is_empty() => {
-            for sentence in names::dns1123_subdomain(domain) {
-                errors.push(Error::invalid(&at.path(), domain, sentence));
-            }
-            if let Some(sentence) = names::http_path(path).into_iter().next() {
-                errors.push(Error::invalid(&at.path(), path, sentence));
-            }
-        }
-        _ => errors.push(at.invalid("must be a domain-prefixed path (such as \"acme.io/foo\")")),
     }
 }
 

@@ -18,7 +18,7 @@ mod at;
 mod autoscaling;
 mod certificates;
 mod checks;
-mod condition;
+mod conditions;
 mod config;
 mod definition;
 mod devices;

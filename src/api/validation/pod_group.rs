@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::at::At;
 use super::checks::{self, Errors};
-use super::condition;
+use super::conditions;
 use crate::api::field::Error;
 use crate::api::names;
 
@@ -91,5 +91,5 @@ pub(super) fn group_update(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
 
 pub(super) fn group_status(group: &At<'_>, errors: &mut Errors) {
     let status = group.get("status");
-    condition::conditions(&status.get("conditions"), errors);
+    conditions::all(&status.get("conditions"), errors);
 }

@@ -75,11 +75,7 @@ fn aggregation(role: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     }
     for selector in selectors.items() {
         let before = errors.len();
-        if was_wrong {
-            checks::lenient_label_selector(&selector, errors);
-        } else {
-            checks::label_selector(&selector, errors);
-        }
+        checks::label_selector_with(&selector, was_wrong, errors);
         if errors.len() > before {
             errors.push(selector.invalid("invalid label selector."));
         }

@@ -299,8 +299,7 @@ fn capacity(capacity: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
         checks::label_selector(&old.get("nodeTopology"), &mut wrong);
         !wrong.is_empty()
     });
-    let rule = if was_wrong { checks::lenient_label_selector } else { checks::label_selector };
-    rule(&capacity.get("nodeTopology"), errors);
+    checks::label_selector_with(&capacity.get("nodeTopology"), was_wrong, errors);
     checks::named(&capacity.get("storageClassName"), names::dns1123_subdomain, errors);
     checks::non_negative_quantity(&capacity.get("capacity"), errors);
 }

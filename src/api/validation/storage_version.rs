@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::at::At;
 use super::checks::{self, Errors};
-use super::condition;
+use super::conditions;
 use crate::api::field::Error;
 use crate::api::names;
 
@@ -165,7 +165,7 @@ pub(super) fn migration_status(new: &At<'_>, old: &At<'_>, errors: &mut Errors) 
     if !text.is_empty() && wrong_revision(text) {
         errors.push(revision.invalid(format!("resource version is not well formed: {text}")));
     }
-    condition::conditions(&list, errors);
+    conditions::all(&list, errors);
     let was = before.get("resourceVersion");
     if !was.text().is_empty() && was.text() != text {
         errors.push(Error::invalid(&revision.path(), text, checks::IMMUTABLE));

@@ -7,7 +7,7 @@ use crate::api::field::Error;
 use crate::api::names;
 use crate::api::validation::at::At;
 use crate::api::validation::checks::{self, Errors};
-use crate::api::validation::condition;
+use crate::api::validation::conditions;
 
 const MAX_AUDIT_ANNOTATIONS: usize = 20;
 const MAX_AUDIT_EXPRESSION_BYTES: usize = 5 << 10;
@@ -228,5 +228,5 @@ pub(super) fn status(policy: &At<'_>, errors: &mut Errors) {
             errors.push(reference.required(""));
         }
     }
-    condition::conditions(&status.get("conditions"), errors);
+    conditions::all(&status.get("conditions"), errors);
 }

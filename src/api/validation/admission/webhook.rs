@@ -87,9 +87,9 @@ fn hook(hook: &At<'_>, asked: &Asked, mutating: bool, errors: &mut Errors) {
     if timeout.number().is_some_and(|seconds| !(1..=30).contains(&seconds)) {
         errors.push(timeout.invalid("the timeout value must be between 1 and 30 seconds"));
     }
-    let selector = if asked.strict_selectors { checks::label_selector } else { checks::lenient_label_selector };
-    selector(&hook.get("namespaceSelector"), errors);
-    selector(&hook.get("objectSelector"), errors);
+    for field in ["namespaceSelector", "objectSelector"] {
+        checks::label_selector_with(&hook.get(field), !asked.strict_selectors, errors);
+    }
     if mutating {
         checks::one_of_if_set(&hook.get("reinvocationPolicy"), &REINVOCATION_POLICIES, errors);
     }

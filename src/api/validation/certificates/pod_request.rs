@@ -13,7 +13,7 @@ use crate::api::field::Error;
 use crate::api::names;
 use crate::api::validation::at::At;
 use crate::api::validation::checks::{self, Errors};
-use crate::api::validation::{condition, metadata};
+use crate::api::validation::{conditions, metadata};
 
 const MAX_UID: usize = 128;
 const MAX_KEY_BYTES: usize = 10 << 10;
@@ -162,7 +162,7 @@ fn conditions(list: &At<'_>, errors: &mut Errors) {
             errors.push(status.not_supported(&["True"]));
         }
     }
-    condition::conditions(list, errors);
+    conditions::all(list, errors);
 }
 
 /// The first thing that is wrong with a certificate that was issued.

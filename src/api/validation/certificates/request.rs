@@ -10,7 +10,6 @@ use super::{pem, signer_name, x509};
 use crate::api::field::Error;
 use crate::api::validation::at::At;
 use crate::api::validation::checks::{self, Errors};
-use crate::api::validation::condition::STATUSES;
 
 const USAGES: [&str; 23] = [
     "any",
@@ -38,6 +37,8 @@ const USAGES: [&str; 23] = [
     "timestamping",
 ];
 const LEGACY_SIGNER: &str = "kubernetes.io/legacy-unknown";
+/// What a condition that is not final may be.
+const STATUSES: [&str; 3] = ["False", "True", "Unknown"];
 const DECIDED: [&str; 2] = ["Approved", "Denied"];
 const FINAL: [&str; 3] = ["Approved", "Denied", "Failed"];
 

@@ -5,7 +5,7 @@ use crate::api::field::Error;
 use crate::api::names;
 use crate::api::validation::at::At;
 use crate::api::validation::checks::{self, Errors};
-use crate::api::validation::condition;
+use crate::api::validation::conditions;
 
 const MAX_POOLS: usize = 1000;
 const MAX_CONDITIONS: usize = 10;
@@ -49,5 +49,5 @@ pub(super) fn status(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
             errors.push(Error::too_many(&list.path(), list.len(), max));
         }
     }
-    condition::conditions(&conditions, errors);
+    conditions::all(&conditions, errors);
 }

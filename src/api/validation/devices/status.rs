@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::claim::{MAX_CONFIGS, Requests};
 use super::{binding_conditions, fits, json_object, opaque, own_text, pool_name, repeated};
-use crate::api::addresses;
+use crate::api::ip_form;
 use crate::api::field::Error;
 use crate::api::names;
 use crate::api::validation::at::At;
 use crate::api::validation::checks::{self, Errors};
-use crate::api::validation::{condition, pod};
+use crate::api::validation::{conditions, pod};
 
 const MAX_CONSUMERS: usize = 256;
 const MAX_RESULTS: usize = 32;
@@ -130,7 +130,7 @@ fn device(device: &At<'_>, allocated: &BTreeSet<String>, errors: &mut Errors) {
     }
     let (conditions, data) = (device.get("conditions"), device.get("data"));
     fits(&conditions, MAX_CONDITIONS, errors);
-    condition::conditions(&conditions, errors);
+    conditions::all(&conditions, errors);
     if data.is_set() {
         json_object(&data, MAX_DATA_BYTES, errors);
     }
@@ -139,7 +139,7 @@ fn device(device: &At<'_>, allocated: &BTreeSet<String>, errors: &mut Errors) {
     checks::short(&network.get("hardwareAddress"), MAX_HARDWARE_ADDRESS, errors);
     let ips = network.get("ips");
     if fits(&ips, MAX_ADDRESSES, errors) {
-        ips.items().for_each(|ip| checks::sentences(&ip, addresses::interface(ip.text()), errors));
+        ips.items().for_each(|ip| checks::sentences(&ip, ip_form::interface_problems(ip.text()), errors));
         repeated(&ips, own_text, errors);
     }
 }

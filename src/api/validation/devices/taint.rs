@@ -4,7 +4,7 @@ use super::{fits, pool_name};
 use crate::api::names;
 use crate::api::validation::at::At;
 use crate::api::validation::checks::{self, Errors};
-use crate::api::validation::condition;
+use crate::api::validation::conditions;
 
 const EFFECTS: [&str; 3] = ["NoExecute", "NoSchedule", "None"];
 const MAX_CONDITIONS: usize = 8;
@@ -64,6 +64,6 @@ pub(super) fn rule(rule: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
 pub(super) fn status(rule: &At<'_>, errors: &mut Errors) {
     let status = rule.get("status");
     let conditions = status.get("conditions");
-    condition::conditions(&conditions, errors);
+    conditions::all(&conditions, errors);
     fits(&conditions, MAX_CONDITIONS, errors);
 }

@@ -1,6 +1,6 @@
 //! Ingresses and their classes.
 
-use crate::api::addresses;
+use crate::api::ip;
 use crate::api::field::Error;
 use crate::api::names;
 use crate::api::validation::at::At;
@@ -67,7 +67,7 @@ fn rule(rule: &At<'_>, kept: Kept, errors: &mut Errors) {
     let host = rule.get("host");
     let wildcard = host.text().contains('*');
     if !host.text().is_empty() {
-        if addresses::sloppy_ip(host.text()).is_some() {
+        if ip::lenient(host.text()).is_some() {
             errors.push(host.invalid(NO_IP));
         }
         host_name(&host, errors);
@@ -173,17 +173,16 @@ pub(super) fn status(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
         points.iter().filter_map(|point| point["ip"].as_str().map(str::to_owned)).collect::<Vec<_>>()
     };
     let known = listed(old);
-    let (status, balancer);
-    status = new.get("status");
-    balancer = status.get("loadBalancer");
+    let status = new.get("status");
+    let balancer = status.get("loadBalancer");
     for point in balancer.get("ingress").items() {
         let (ip, host) = (point.get("ip"), point.get("hostname"));
         if !ip.text().is_empty() && !known.iter().any(|known| known == ip.text()) {
-            checks::sentences(&ip, addresses::ip(ip.text()), errors);
+            checks::sentences(&ip, ip::address_problems(ip.text()), errors);
         }
         if !host.text().is_empty() {
             checks::named(&host, names::dns1123_subdomain, errors);
-            if addresses::sloppy_ip(host.text()).is_some() {
+            if ip::lenient(host.text()).is_some() {
                 errors.push(host.invalid(NO_IP));
             }
         }

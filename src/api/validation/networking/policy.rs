@@ -1,6 +1,6 @@
 //! Network policies.
 
-use crate::api::addresses;
+use crate::api::{ip, ip_form};
 use crate::api::field::Error;
 use crate::api::names;
 use crate::api::validation::at::At;
@@ -19,7 +19,7 @@ struct Kept {
 pub(super) fn object(policy: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     let kept = Kept::by(old);
     let spec = policy.get("spec");
-    selector(&spec.get("podSelector"), &kept, errors);
+    checks::label_selector_with(&spec.get("podSelector"), kept.selectors, errors);
     for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
         for rule in spec.get(direction).items() {
             rule.get("ports").items().for_each(|port| self::port(&port, errors));
@@ -58,11 +58,6 @@ impl Kept {
     }
 }
 
-fn selector(at: &At<'_>, kept: &Kept, errors: &mut Errors) {
-    let rule = if kept.selectors { checks::lenient_label_selector } else { checks::label_selector };
-    rule(at, errors);
-}
-
 fn port(entry: &At<'_>, errors: &mut Errors) {
     let (protocol, port, end) = (entry.get("protocol"), entry.get("port"), entry.get("endPort"));
     checks::one_of_if_set(&protocol, &["TCP", "UDP", "SCTP"], errors);
@@ -95,7 +90,7 @@ fn peer(peer: &At<'_>, kept: &Kept, errors: &mut Errors) {
         (peer.get("podSelector"), peer.get("namespaceSelector"), peer.get("ipBlock"));
     for at in [&pods, &namespaces] {
         if at.is_set() {
-            selector(at, kept, errors);
+            checks::label_selector_with(at, kept.selectors, errors);
         }
     }
     if block.is_set() {
@@ -116,14 +111,14 @@ fn block(block: &At<'_>, kept: &Kept, errors: &mut Errors) {
     }
     let judge = |at: &At<'_>, errors: &mut Errors| {
         if !kept.blocks.iter().any(|known| known == at.text()) {
-            checks::sentences(at, addresses::cidr(at.text()), errors);
+            checks::sentences(at, ip::block_problems(at.text()), errors);
         }
     };
     judge(&cidr, errors);
-    let Some(whole) = addresses::sloppy_cidr(cidr.text()) else { return };
+    let Some(whole) = ip_form::block(cidr.text()) else { return };
     for except in block.get("except").items() {
         judge(&except, errors);
-        if addresses::sloppy_cidr(except.text()).is_some_and(|part| !whole.strictly_covers(part)) {
+        if ip_form::block(except.text()).is_some_and(|part| !ip_form::is_part(&part, &whole)) {
             errors.push(except.invalid("must be a strict subset of `cidr`"));
         }
     }

@@ -1,6 +1,6 @@
 //! The addresses that services have, and the blocks that these are from.
 
-use crate::api::addresses;
+use crate::api::ip_form;
 use crate::api::field::Error;
 use crate::api::names;
 use crate::api::validation::at::At;
@@ -8,7 +8,7 @@ use crate::api::validation::checks::{self, Errors};
 
 /// The name of an IPAddress is the address.
 pub(in crate::api::validation) fn ip_address_name(name: &str) -> Vec<String> {
-    addresses::canonical_ip(name)
+    ip_form::address_problems(name)
 }
 
 pub(super) fn ip_address(object: &At<'_>, errors: &mut Errors) {
@@ -43,10 +43,10 @@ pub(super) fn service_cidr(object: &At<'_>, errors: &mut Errors) {
         return;
     }
     for cidr in cidrs.items() {
-        checks::sentences(&cidr, addresses::canonical_cidr(cidr.text()), errors);
+        checks::sentences(&cidr, ip_form::block_problems(cidr.text()), errors);
     }
     let families: Vec<_> =
-        cidrs.items().filter_map(|cidr| addresses::sloppy_cidr(cidr.text())).map(|block| block.address.is_ipv4()).collect();
+        cidrs.items().filter_map(|cidr| ip_form::block(cidr.text())).map(|block| block.is_ipv4()).collect();
     if families.len() == 2 && families[0] == families[1] {
         errors.push(cidrs.invalid(
             "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
