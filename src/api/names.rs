@@ -65,6 +65,16 @@ fn subdomain(value: &str, unit: &str) -> Vec<String> {
     problems
 }
 
+/// The path of an HTTP address, percent-encoded.
+#[must_use]
+pub fn http_path(value: &str) -> Vec<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte);
+    if !value.is_empty() && value.bytes().all(allowed) {
+        return Vec::new();
+    }
+    vec![pattern("Invalid path", "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+", &[])]
+}
+
 /// A wildcard before a DNS subdomain: `*.example.com`.
 #[must_use]
 pub fn wildcard_subdomain(value: &str) -> Vec<String> {
@@ -254,6 +264,22 @@ pub fn http_header_name(value: &str) -> Vec<String> {
     )]
 }
 
+/// An identifier as C has it: letters, digits and `_`, and no digit first.
+#[must_use]
+pub fn c_identifier(value: &str) -> Vec<String> {
+    let bytes = value.as_bytes();
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    if bytes.first().is_some_and(|byte| !byte.is_ascii_digit()) && bytes.iter().all(word) {
+        return Vec::new();
+    }
+    vec![pattern(
+        "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric \
+         characters or '_'",
+        "[A-Za-z_][A-Za-z0-9_]*",
+        &["my_name", "MY_NAME", "MyName"],
+    )]
+}
+
 /// "must be between … and …, inclusive".
 #[must_use]
 pub fn between(low: i64, high: i64) -> String {
@@ -265,6 +291,9 @@ fn longer_than(value: &str, max: usize, unit: &str) -> Vec<String> {
 }
 
 fn pattern(sentence: &str, regex: &str, examples: &[&str]) -> String {
+    if examples.is_empty() {
+        return format!("{sentence} (regex used for validation is '{regex}')");
+    }
     let examples: Vec<_> = examples.iter().map(|example| format!("'{example}', ")).collect();
     format!("{sentence} (e.g. {}regex used for validation is '{regex}')", examples.join(" or "))
 }
@@ -313,6 +342,7 @@ mod tests {
             (config_map_key, &["a", ".a", "A_B", "a..b"]),
             (env_var_name, &["A", "a.b", "1a", "with space"]),
             (path_segment, &["a:b", "..."]),
+            (c_identifier, &["a", "_A9"]),
         ];
         for (check, good) in table {
             for name in *good {
@@ -335,6 +365,7 @@ mod tests {
             (config_map_key, &["", ".", "..", "..a", "a/b", "a b"]),
             (env_var_name, &["", "a=b", "ä"]),
             (path_segment, &[".", "..", "a/b", "a%b"]),
+            (c_identifier, &["", "9a", "a-b"]),
         ];
         for (check, bad) in table {
             for name in *bad {

@@ -7,14 +7,16 @@
 //! webhook. Objects are judged in the version in which they are written, stored in the one that the
 //! definition marks, and read in any; what stands between is here.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _};
 use serde_json::Value;
 
+use crate::api::resource::version_rank;
 use crate::api::selector::FieldSelector;
-use crate::api::{Object, ObjectKey, Resource, Scheme, Status, status};
+use crate::api::{Object, ObjectKey, Resource, Scheme, Status, conversion, status};
 use crate::client::{self, ObjectList, Response, WatchEvent};
 use crate::server::{ApiServer, webhook};
 use crate::store::cached::Change;
@@ -33,12 +35,14 @@ const EVENT_FIELDS: [(&str, &str); 7] = [
 ];
 
 /// The row in whose version a write of `asked` is judged: of built-in resources that in which they are
-/// stored, the first of those that share their storage; of custom ones the one that was asked for.
+/// stored, the most mature of those that share their storage, and the first of two that are as mature; of
+/// custom ones the one that was asked for.
 pub(crate) fn judged(scheme: &Scheme, asked: &Arc<Resource>) -> Arc<Resource> {
     if asked.custom.is_some() {
         return asked.clone();
     }
-    scheme.iter().find(|row| row.storage == asked.storage && row.kind == asked.kind).unwrap_or(asked).clone()
+    let shares = scheme.iter().filter(|row| row.storage == asked.storage && row.kind == asked.kind);
+    shares.min_by_key(|row| Reverse(version_rank(&row.version))).unwrap_or(asked).clone()
 }
 
 /// A tree of `from`'s version as one of `to`'s.
@@ -57,6 +61,7 @@ pub(crate) fn tree(from: &Resource, to: &Resource, mut tree: Value) -> Value {
                 }
             }
         }
+        conversion::fields(from, to, root);
     }
     tree
 }

@@ -100,7 +100,7 @@ impl<'a> At<'a> {
         }
     }
 
-    pub(super) fn required(&self, detail: &str) -> Error {
+    pub(super) fn required(&self, detail: impl Into<String>) -> Error {
         Error::required(&self.path(), detail)
     }
 
@@ -113,11 +113,23 @@ impl<'a> At<'a> {
         Error::invalid(&self.path(), self.value.clone(), detail)
     }
 
+    /// The value here is wrong, and too long or too secret to be shown.
+    pub(super) fn unshown(&self, detail: &str) -> Error {
+        Error::unshown(&self.path(), detail)
+    }
+
+    /// The text here is none of those allowed; one that is absent is an empty one.
     pub(super) fn not_supported(&self, allowed: &[&str]) -> Error {
-        Error::not_supported(&self.path(), self.value.clone(), allowed)
+        let shown = if self.is_set() { self.value.clone() } else { "".into() };
+        Error::not_supported(&self.path(), shown, allowed)
     }
 
     pub(super) fn duplicate(&self) -> Error {
         Error::duplicate(&self.path(), self.value.clone())
+    }
+
+    /// What is here is longer than `max` bytes.
+    pub(super) fn too_long(&self, max: usize) -> Error {
+        Error::too_long(&self.path(), max)
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn sentences(at: &At<'_>, sentences: Vec<String>, errors: &mut Errors
 
 /// The text here must pass a check of names.
 pub(super) fn named(at: &At<'_>, check: names::Check, errors: &mut Errors) {
-    sentences(at, check(at.text()), errors);
+    // A text that is absent is an empty one.
+    errors.extend(check(at.text()).into_iter().map(|wrong| Error::invalid(&at.path(), at.text(), wrong)));
 }
 
 /// The text here, where there is one, must pass a check of names.
@@ -69,6 +70,21 @@ pub(super) fn non_negative(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// The text here must be a path below a domain, such as `example.com/controller`.
+pub(super) fn domain_prefixed_path(at: &At<'_>, errors: &mut Errors) {
+    if !present(at, errors) {
+        return;
+    }
+    let Some((host, path)) = at.text().split_once('/').filter(|(host, path)| !host.is_empty() && !path.is_empty())
+    else {
+        errors.push(at.invalid("must be a domain-prefixed path (such as \"acme.io/foo\")"));
+        return;
+    };
+    for (part, problems) in [(host, names::dns1123_subdomain(host)), (path, names::http_path(path))] {
+        errors.extend(problems.into_iter().map(|problem| Error::invalid(&at.path(), part, problem)));
+    }
+}
+
 pub(super) fn port_number(at: &At<'_>, errors: &mut Errors) {
     sentences(at, names::port_number(at.number().unwrap_or_default()), errors);
 }
@@ -104,6 +120,11 @@ pub(super) fn labels(at: &At<'_>, errors: &mut Errors) {
 
 /// A label selector of `matchLabels` and `matchExpressions`.
 pub(super) fn label_selector(at: &At<'_>, errors: &mut Errors) {
+    label_selector_with(at, false, errors);
+}
+
+/// The same; `any_value` lets through values that no label has.
+pub(super) fn label_selector_with(at: &At<'_>, any_value: bool, errors: &mut Errors) {
     labels(&at.get("matchLabels"), errors);
     for requirement in at.get("matchExpressions").items() {
         let (operator, values) = (requirement.get("operator"), requirement.get("values"));
@@ -120,7 +141,9 @@ pub(super) fn label_selector(at: &At<'_>, errors: &mut Errors) {
             _ => errors.push(operator.invalid("not a valid selector operator")),
         }
         named(&requirement.get("key"), names::qualified_name, errors);
-        values.items().for_each(|value| named(&value, names::label_value, errors));
+        if !any_value {
+            values.items().for_each(|value| named(&value, names::label_value, errors));
+        }
     }
 }
 
@@ -175,5 +198,22 @@ fn empty(value: &Value) -> bool {
         Value::Object(map) => map.values().all(empty),
         Value::Bool(flag) => !flag,
         Value::Number(_) => false,
+    }
+}
+
+/// The text here has at most so many bytes.
+pub(super) fn short(at: &At<'_>, max_bytes: usize, errors: &mut Errors) {
+    if at.text().len() > max_bytes {
+        errors.push(Error::too_long(&at.path(), max_bytes));
+    }
+}
+
+/// The name of a CSI driver, or of a driver of devices: upper case counts as lower.
+///
+/// Source: `ValidateCSIDriverName` of `k8s.io/kubernetes/pkg/apis/core/validation` (1.36).
+pub(super) fn driver_name(at: &At<'_>, errors: &mut Errors) {
+    if present(at, errors) {
+        short(at, 63, errors);
+        sentences(at, names::dns1123_subdomain(&at.text().to_lowercase()), errors);
     }
 }

@@ -15,8 +15,8 @@ mod resources;
 mod update;
 mod volumes;
 
-pub(super) use placement::taint_effect;
-pub(super) use resources::resource_quantity;
+pub(super) use placement::{node_selector, taint_effect, tolerations};
+pub(super) use resources::{requirements, resource_quantity};
 pub(super) use update::{status, update};
 
 /// A pod, beyond its metadata.

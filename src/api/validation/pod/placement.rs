@@ -13,11 +13,7 @@ pub(super) fn affinity(affinity: &At<'_>, errors: &mut Errors) {
     let node = affinity.get("nodeAffinity");
     let required = node.get(REQUIRED);
     if required.is_set() {
-        let terms = required.get("nodeSelectorTerms");
-        if terms.len() == 0 {
-            errors.push(terms.required("must have at least one node selector term"));
-        }
-        terms.items().for_each(|term| node_term(&term, true, errors));
+        node_selector(&required, errors);
     }
     for term in node.get(PREFERRED).items() {
         weight(&term.get("weight"), errors);
@@ -31,6 +27,15 @@ pub(super) fn affinity(affinity: &At<'_>, errors: &mut Errors) {
             pod_term(&term.get("podAffinityTerm"), errors);
         }
     }
+}
+
+/// The nodes that something may be on.
+pub(in crate::api::validation) fn node_selector(selector: &At<'_>, errors: &mut Errors) {
+    let terms = selector.get("nodeSelectorTerms");
+    if terms.len() == 0 {
+        errors.push(terms.required("must have at least one node selector term"));
+    }
+    terms.items().for_each(|term| node_term(&term, true, errors));
 }
 
 fn weight(weight: &At<'_>, errors: &mut Errors) {
@@ -93,7 +98,7 @@ fn pod_term(term: &At<'_>, errors: &mut Errors) {
     checks::named(&key, names::qualified_name, errors);
 }
 
-pub(super) fn tolerations(tolerations: &At<'_>, errors: &mut Errors) {
+pub(in crate::api::validation) fn tolerations(tolerations: &At<'_>, errors: &mut Errors) {
     for toleration in tolerations.items() {
         let field = |name: &'static str| toleration.value()[name].as_str().unwrap_or_default();
         let (key, operator, effect) =

@@ -17,7 +17,7 @@ const INTEGERS: [&str; 9] = [
 ];
 
 /// Requests and limits. An error between the two stands at the requests.
-pub(super) fn requirements(resources: &At<'_>, errors: &mut Errors) {
+pub(in crate::api::validation) fn requirements(resources: &At<'_>, errors: &mut Errors) {
     let (limits, requests) = (resources.get("limits"), resources.get("requests"));
     for (name, quantity) in limits.entries() {
         container_resource(name, &quantity, errors);
