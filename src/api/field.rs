@@ -71,6 +71,8 @@ pub enum ErrorKind {
     Required,
     /// Its value is malformed or out of range.
     Invalid,
+    /// The same, of a value that is not shown: it is large, secret, or made of several fields.
+    Unshown,
     /// Its value is none of those allowed.
     NotSupported,
     /// Its value stands twice where it may stand once.
@@ -95,7 +97,7 @@ impl ErrorKind {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Required => "FieldValueRequired",
-            Self::Invalid => "FieldValueInvalid",
+            Self::Invalid | Self::Unshown => "FieldValueInvalid",
             Self::NotSupported => "FieldValueNotSupported",
             Self::Duplicate => "FieldValueDuplicate",
             Self::Forbidden => "FieldValueForbidden",
@@ -110,7 +112,7 @@ impl ErrorKind {
     fn title(self) -> &'static str {
         match self {
             Self::Required => "Required value",
-            Self::Invalid | Self::TypeInvalid => "Invalid value",
+            Self::Invalid | Self::Unshown | Self::TypeInvalid => "Invalid value",
             Self::NotSupported => "Unsupported value",
             Self::Duplicate => "Duplicate value",
             Self::Forbidden => "Forbidden",
@@ -137,6 +139,12 @@ impl Error {
     #[must_use]
     pub fn invalid(path: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid, path, value.into(), detail)
+    }
+
+    /// Its value is malformed or out of range, and is not shown.
+    #[must_use]
+    pub fn unshown(path: &Path, detail: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unshown, path, Value::Null, detail)
     }
 
     /// Its value is none of those allowed.
@@ -193,9 +201,11 @@ impl Error {
     pub fn detail_text(&self) -> String {
         let title = self.kind.title();
         let shown = match self.kind {
-            ErrorKind::Required | ErrorKind::Forbidden | ErrorKind::TooLong | ErrorKind::Internal => {
-                title.to_owned()
-            }
+            ErrorKind::Required
+            | ErrorKind::Forbidden
+            | ErrorKind::TooLong
+            | ErrorKind::Unshown
+            | ErrorKind::Internal => title.to_owned(),
             _ => format!("{title}: {}", self.value),
         };
         if self.detail.is_empty() { shown } else { format!("{shown}: {}", self.detail) }

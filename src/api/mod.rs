@@ -10,6 +10,7 @@ pub mod conditions;
 pub mod defaults;
 pub mod duration;
 pub mod field;
+mod ip;
 pub mod managed;
 pub mod manifest;
 pub mod names;

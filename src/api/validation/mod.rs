@@ -12,18 +12,39 @@ use at::At;
 use checks::Errors;
 
 mod at;
-mod autoscaling;
 mod checks;
+mod conditions;
 mod config;
+mod controller_revision;
+mod cron_job;
+mod daemon_set;
 mod definition;
+mod deployment;
+mod disruption_budget;
 mod endpoints;
 mod event;
+mod horizontal_pod_autoscaler;
+mod job;
 mod lease;
+mod limit_range;
 mod metadata;
+mod namespace;
 mod node;
+mod persistent_volume;
+mod persistent_volume_claim;
 mod pod;
+mod replica_set;
+mod replication_controller;
+mod resource_quota;
+mod scale;
+mod schedule;
 mod service;
-mod workload;
+mod stateful_set;
+mod template;
+mod time_zone;
+mod volume;
+
+pub(crate) use pod::app_armor_field;
 
 /// Rules that a server may switch off.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,14 +110,22 @@ impl Options {
     #[must_use]
     pub fn update_tree(&self, row: &Resource, new: &Value, old: &Value) -> Vec<field::Error> {
         let (new, old, mut errors) = (At::root(new), At::root(old), Vec::new());
-        metadata::update(&new, &old, &mut errors);
+        metadata::update(&new, &old, row, &mut errors);
         match (&*row.group, &*row.kind) {
-            ("", "Pod") => pod::update(&new, &old, &mut errors),
             ("", "Service") => service::update(&new, &old, &mut errors),
             ("", "ConfigMap") => config::config_map_update(&new, &old, &mut errors),
             ("", "Secret") => config::secret_update(&new, &old, &mut errors),
             ("", "Node") => node::update(&new, &old, &mut errors),
-            ("apps" | "batch", kind) => workload::update(kind, &new, &old, &mut errors),
+            ("", "PersistentVolume") => persistent_volume::update(&new, &old, &mut errors),
+            ("", "PersistentVolumeClaim") => persistent_volume_claim::update(&new, &old, &mut errors),
+            ("", "ReplicationController") => replication_controller::update(&new, &old, &mut errors),
+            ("", "ResourceQuota") => resource_quota::update(&new, &old, &mut errors),
+            ("apps", "ControllerRevision") => controller_revision::update(&new, &old, &mut errors),
+            ("apps", "StatefulSet") => stateful_set::update(&new, &old, &mut errors),
+            ("apps", "Deployment" | "ReplicaSet" | "DaemonSet") => {
+                template::selector_stays(&new, &old, &mut errors);
+            }
+            ("batch", "Job") => job::update(&new, &old, &mut errors),
             ("discovery.k8s.io", "EndpointSlice") => {
                 checks::immutable(&new.get("addressType"), &old.get("addressType"), &mut errors);
             }
@@ -112,39 +141,103 @@ impl Options {
     #[must_use]
     pub fn update_status_tree(&self, row: &Resource, new: &Value, old: &Value) -> Vec<field::Error> {
         let (new, old, mut errors) = (At::root(new), At::root(old), Vec::new());
-        metadata::update(&new, &old, &mut errors);
+        metadata::update(&new, &old, row, &mut errors);
         match (&*row.group, &*row.kind) {
             ("", "Pod") => pod::status(&new, &old, &mut errors),
-            ("", "Node") => {
-                node::resources(&new, &mut errors);
-                node::update(&new, &old, &mut errors);
+            ("", "Namespace") => namespace::status(&new, &mut errors),
+            ("", "Node") => node::status(&new, &old, &mut errors),
+            ("", "PersistentVolumeClaim") => persistent_volume_claim::status(&new, &mut errors),
+            ("", "ReplicationController") => replication_controller::status(&new, &mut errors),
+            ("", "ResourceQuota") => resource_quota::status(&new, &mut errors),
+            ("", "Service") => service::status(&new, &old, &mut errors),
+            ("apps", "DaemonSet") => daemon_set::status(&new, &old, &mut errors),
+            ("apps", "Deployment") => deployment::status(&new, &old, &mut errors),
+            ("apps", "ReplicaSet") => replica_set::status(&new, &mut errors),
+            ("apps", "StatefulSet") => stateful_set::status(&new, &old, &mut errors),
+            ("autoscaling", "HorizontalPodAutoscaler") => {
+                horizontal_pod_autoscaler::status(&new, &mut errors);
             }
-            ("apps", kind) => workload::status(kind, &new, &old, &mut errors),
+            ("batch", "Job") => job::status(&new, &old, &mut errors),
+            ("policy", "PodDisruptionBudget") => disruption_budget::status(&new, &mut errors),
             _ => {}
         }
+        errors
+    }
+
+    /// What is wrong with a pod, decoded and defaulted, that comes to its subresource
+    /// `ephemeralcontainers` to replace another.
+    #[must_use]
+    pub fn update_ephemeral_containers_tree(
+        &self,
+        row: &Resource,
+        new: &Value,
+        old: &Value,
+    ) -> Vec<field::Error> {
+        let (new, old, mut errors) = (At::root(new), At::root(old), Vec::new());
+        metadata::update(&new, &old, row, &mut errors);
+        pod::ephemeral_containers_update(&new, &old, &mut errors);
+        errors
+    }
+
+    /// What is wrong with a pod, decoded and defaulted, that comes to its subresource `resize` to
+    /// replace another.
+    #[must_use]
+    pub fn update_resize_tree(&self, row: &Resource, new: &Value, old: &Value) -> Vec<field::Error> {
+        let (new, old, mut errors) = (At::root(new), At::root(old), Vec::new());
+        metadata::update(&new, &old, row, &mut errors);
+        pod::resize_update(&new, &old, &mut errors);
+        errors
+    }
+
+    /// What is wrong with a namespace that comes to its subresource `finalize` to replace another.
+    #[must_use]
+    pub fn update_finalize_tree(&self, row: &Resource, new: &Value, old: &Value) -> Vec<field::Error> {
+        let (new, old, mut errors) = (At::root(new), At::root(old), Vec::new());
+        metadata::update(&new, &old, row, &mut errors);
+        namespace::finalize(&new, &mut errors);
         errors
     }
 
     /// What a kind demands of its objects, new or changed.
     fn object(&self, row: &Resource, object: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
         match (&*row.group, &*row.kind) {
-            ("", "Pod") => pod::object(object, errors),
-            ("", "Service") => service::object(object, errors),
+            ("", "Pod") => match old {
+                None => pod::create(object, errors),
+                Some(old) => pod::update(object, old, errors),
+            },
+            ("", "Service") => service::object(object, old, errors),
             ("", "ConfigMap") => config::config_map(object, errors),
             ("", "Secret") => config::secret(object, errors),
+            ("", "LimitRange") => limit_range::object(object, errors),
+            ("", "Namespace") => namespace::object(object, errors),
             ("", "Node") => node::object(object, errors),
-            ("", "Namespace") => node::namespace(object, errors),
+            ("", "PersistentVolume") => persistent_volume::object(object, old, errors),
+            ("", "PersistentVolumeClaim") => persistent_volume_claim::object(object, old, errors),
+            ("", "PodTemplate") => {
+                let before = old.map(|old| &old.value()["template"]);
+                template::template(&object.get("template"), before, errors);
+            }
+            ("", "ReplicationController") => replication_controller::object(object, old, errors),
+            ("", "ResourceQuota") => resource_quota::object(object, old.is_none(), errors),
             ("", "Event") => event::object(object, "reportingComponent", errors),
             ("events.k8s.io", "Event") => event::object(object, "reportingController", errors),
-            ("", "ReplicationController" | "PodTemplate") | ("apps" | "batch", _) => {
-                workload::object(&row.kind, object, errors);
+            ("apps", "ControllerRevision") => controller_revision::object(object, old.is_none(), errors),
+            ("apps", "DaemonSet") => daemon_set::object(object, old, errors),
+            ("apps", "Deployment") => deployment::object(object, old, errors),
+            ("apps", "ReplicaSet") => replica_set::object(object, old, errors),
+            ("apps", "StatefulSet") => stateful_set::object(object, old, errors),
+            ("autoscaling", "HorizontalPodAutoscaler") => {
+                horizontal_pod_autoscaler::object(object, old, errors)
             }
-            ("autoscaling", "Scale") => autoscaling::scale(object, errors),
+            ("autoscaling", "Scale") => scale::object(object, errors),
+            ("batch", "CronJob") => cron_job::object(object, old, errors),
+            ("batch", "Job") => job::object(object, old, errors),
+            ("policy", "PodDisruptionBudget") => disruption_budget::object(object, old, errors),
             ("coordination.k8s.io", "Lease") => lease::object(object, errors),
             ("discovery.k8s.io", "EndpointSlice") => {
                 endpoints::slice(object, old, self.loopback_endpoints, errors);
             }
-            ("", "Endpoints") => endpoints::legacy(object, self.loopback_endpoints, errors),
+            ("", "Endpoints") => endpoints::legacy(object, old, self.loopback_endpoints, errors),
             ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::object(object, errors),
             _ => {}
         }
