@@ -51,7 +51,7 @@ pub(crate) fn address_problems(text: &str) -> Vec<String> {
 }
 
 /// An address and the length of a prefix, as a block's text names them.
-fn lenient_block(text: &str) -> Option<(IpAddr, u8)> {
+pub(crate) fn lenient_block(text: &str) -> Option<(IpAddr, u8)> {
     let (address, prefix) = text.split_once('/')?;
     if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

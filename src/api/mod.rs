@@ -7,10 +7,12 @@
 
 pub mod cidr;
 pub mod conditions;
+pub(crate) mod conversion;
 pub mod defaults;
 pub mod duration;
 pub mod field;
 mod ip;
+mod ip_form;
 pub mod managed;
 pub mod manifest;
 pub mod names;
@@ -18,18 +20,22 @@ mod object;
 pub mod owner;
 pub mod patch;
 pub mod predicates;
+pub mod priority;
 pub mod quantity;
-mod resource;
+pub(crate) mod resource;
 mod revision;
+mod runtime_config;
 pub mod schema;
 mod scheme;
 pub mod selector;
 pub mod status;
 pub mod validation;
+pub mod warnings;
 
 pub use kube_core::{GroupVersion, GroupVersionKind, GroupVersionResource};
 pub use object::{DecodeError, Labels, Object, ObjectKey};
-pub use resource::{Column, ColumnValue, Resource, Scope, SelectableField, Subresource};
+pub use resource::{Column, ColumnValue, Maturity, Resource, Scope, SelectableField, Subresource};
 pub use revision::Revision;
+pub use runtime_config::{RuntimeConfig, RuntimeConfigError};
 pub use scheme::Scheme;
 pub use status::Status;

@@ -304,6 +304,22 @@ pub fn http_header_name(value: &str) -> Vec<String> {
     )]
 }
 
+/// An identifier as C has it: letters, digits and `_`, and no digit first.
+#[must_use]
+pub fn c_identifier(value: &str) -> Vec<String> {
+    let bytes = value.as_bytes();
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    if bytes.first().is_some_and(|byte| !byte.is_ascii_digit()) && bytes.iter().all(word) {
+        return Vec::new();
+    }
+    vec![pattern(
+        "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric \
+         characters or '_'",
+        "[A-Za-z_][A-Za-z0-9_]*",
+        &["my_name", "MY_NAME", "MyName"],
+    )]
+}
+
 /// "must be between … and …, inclusive".
 #[must_use]
 pub fn between(low: i64, high: i64) -> String {
@@ -369,6 +385,7 @@ mod tests {
             (dns1123_subdomain_with_underscore, &["_dns.a", "a_b.c", "a"]),
             (http_path, &["a", "a/b%20c", "~a:b"]),
             (sysctl, &["kernel.shm_rmid_forced", "net/ipv4/ip_local_port_range", "a"]),
+            (c_identifier, &["a", "_A9"]),
         ];
         for (check, good) in table {
             for name in *good {
@@ -394,6 +411,7 @@ mod tests {
             (dns1123_subdomain_with_underscore, &["", ".", "__a", "a_", "A.b", "_"]),
             (http_path, &["", "a b", "a?b", "é"]),
             (sysctl, &["", "a..b", "Kernel.a", "a.", "_a.b", "a b"]),
+            (c_identifier, &["", "9a", "a-b"]),
         ];
         for (check, bad) in table {
             for name in *bad {

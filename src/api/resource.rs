@@ -48,6 +48,17 @@ pub struct Resource {
     pub schema: Option<Text>,
 }
 
+/// How mature an API version is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Maturity {
+    /// `v1alpha1`, and any name that follows no rule.
+    Alpha,
+    /// `v1beta1`.
+    Beta,
+    /// `v1`.
+    Stable,
+}
+
 /// Where objects of a resource live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -195,6 +206,16 @@ impl Resource {
         GroupVersionResource::gvr(&self.group, &self.version, &self.plural)
     }
 
+    /// How mature the version is.
+    #[must_use]
+    pub fn maturity(&self) -> Maturity {
+        match version_rank(&self.version).0 {
+            3 => Maturity::Stable,
+            2 => Maturity::Beta,
+            _ => Maturity::Alpha,
+        }
+    }
+
     /// Whether objects live in namespaces.
     #[must_use]
     pub fn namespaced(&self) -> bool {
@@ -217,6 +238,25 @@ impl Resource {
         }
         key.push_str(name.unwrap_or_default());
         key
+    }
+}
+
+/// How versions compare: released before beta before alpha, higher numbers first, and what is no
+/// such version last.
+///
+/// Source: `CompareKubeAwareVersionStrings` of `k8s.io/apimachinery/pkg/version` (1.36).
+pub(crate) fn version_rank(version: &str) -> (u8, u64, u64) {
+    let Some(rest) = version.strip_prefix('v') else { return (0, 0, 0) };
+    let digits = rest.len() - rest.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+    let Ok(major) = rest[..digits].parse() else { return (0, 0, 0) };
+    let minor = |text: &str| text.parse().ok();
+    match &rest[digits..] {
+        "" => (3, major, 0),
+        tail => {
+            let beta = tail.strip_prefix("beta").and_then(minor).map(|minor| (2, major, minor));
+            let alpha = || tail.strip_prefix("alpha").and_then(minor).map(|minor| (1, major, minor));
+            beta.or_else(alpha).unwrap_or((0, 0, 0))
+        }
     }
 }
 

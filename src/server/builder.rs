@@ -9,7 +9,7 @@ use super::allocate::Ranges;
 use super::tokens::Tokens;
 use super::{ApiServer, Authorizer, Inner, PortRange, RoleTable, Served, Streams};
 use crate::api::cidr::{Cidr, CidrError};
-use crate::api::{Scheme, Status};
+use crate::api::{RuntimeConfig, Scheme, Status};
 use crate::client::NodeDialer;
 use crate::env::Env;
 use crate::store::cached::Cached;
@@ -82,6 +82,13 @@ impl ApiServerBuilder {
     pub fn scheme(mut self, scheme: Scheme) -> Self {
         self.scheme = Some(scheme);
         self
+    }
+
+    /// The built-in resources, in the versions that `config` names: the switch for alpha and beta ones, which
+    /// are off. In place of a [`scheme`](Self::scheme).
+    #[must_use]
+    pub fn runtime_config(self, config: &RuntimeConfig) -> Self {
+        self.scheme(Scheme::builtin_with(config))
     }
 
     /// Time, chance and tasks; the machine's where none is given. The server's tasks form a group

@@ -3,12 +3,14 @@
 //! Rows that share storage show the same objects. What differs between them is `apiVersion`, and
 //! for the two groups of events the names of some fields.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
-use crate::api::{Object, Resource, Scheme, Status, status};
+use crate::api::resource::version_rank;
+use crate::api::{Object, Resource, Scheme, Status, conversion, status};
 use crate::client::{ObjectList, Response, WatchEvent};
 
 /// Fields of a core event and what `events.k8s.io/v1` calls them.
@@ -24,10 +26,15 @@ const EVENT_FIELDS: [(&str, &str); 7] = [
     ("reportingComponent", "reportingController"),
 ];
 
-/// The row in whose version the objects of `asked` are stored: the first of those that share
-/// their storage, except that a custom resource says so itself.
+/// The row in whose version the objects of `asked` are stored: the most mature of those that share
+/// their storage, and the first of two that are as mature; except that a custom resource says so itself.
 pub(crate) fn stored(scheme: &Scheme, asked: &Arc<Resource>) -> Arc<Resource> {
-    scheme.iter().find(|row| row.storage == asked.storage && row.kind == asked.kind).unwrap_or(asked).clone()
+    let mut shares = scheme.iter().filter(|row| row.storage == asked.storage && row.kind == asked.kind);
+    let row = match &asked.schema {
+        Some(_) => shares.min_by_key(|row| Reverse(version_rank(&row.version))),
+        None => shares.next(),
+    };
+    row.unwrap_or(asked).clone()
 }
 
 /// A tree of `from`'s version as one of `to`'s.
@@ -46,6 +53,7 @@ pub(crate) fn tree(from: &Resource, to: &Resource, mut tree: Value) -> Value {
                 }
             }
         }
+        conversion::fields(from, to, root);
     }
     tree
 }

@@ -35,6 +35,11 @@ fn service_port(config: &mut Fields) {
     child(config, "service", |service| absent(service, "port", 443));
 }
 
+/// An APIService.
+pub fn api_service(object: &mut Fields) {
+    child(object, "spec", service_port);
+}
+
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// A RoleBinding.

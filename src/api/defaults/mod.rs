@@ -7,7 +7,10 @@
 
 mod cluster;
 mod core;
+mod devices;
+mod flow_control;
 mod pod;
+mod policy;
 mod workload;
 
 use serde_json::{Map, Value};
@@ -16,13 +19,16 @@ use super::quantity::Quantity;
 use super::{DecodeError, Resource};
 
 pub use cluster::{
-    cluster_role_binding, csi_driver, custom_resource_definition, horizontal_pod_autoscaler, ingress_class,
-    network_policy, priority_class, role_binding, storage_class, webhooks,
+    api_service, cluster_role_binding, csi_driver, custom_resource_definition, horizontal_pod_autoscaler,
+    ingress_class, network_policy, priority_class, role_binding, storage_class, webhooks,
 };
 pub use core::{
     endpoint_slice, endpoints, namespace, node, persistent_volume, persistent_volume_claim, secret, service,
 };
+pub use devices::{resource_claim, resource_claim_template};
+pub use flow_control::{flow_schema, priority_level};
 pub use pod::{pod, pod_template};
+pub use policy::{admission_policy, admission_policy_binding};
 pub use workload::{
     cron_job, daemon_set, deployment, job, replica_set, replication_controller, stateful_set,
 };
@@ -69,6 +75,23 @@ pub fn apply(resource: &Resource, tree: &mut Value) -> Result<(), DecodeError> {
         ) => {
             webhooks(object);
         }
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy" | "ValidatingAdmissionPolicy") => {
+            admission_policy(object)
+        }
+        ("admissionregistration.k8s.io", _) => admission_policy_binding(object),
+        ("apiregistration.k8s.io", "APIService") => api_service(object),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => flow_schema(object),
+        ("flowcontrol.apiserver.k8s.io", _) => priority_level(object),
+        ("node.k8s.io", "RuntimeClass") => {
+            child(object, "overhead", |overhead| amounts(overhead, "podFixed"))
+        }
+        ("resource.k8s.io", "ResourceClaim") => resource_claim(object),
+        ("resource.k8s.io", "ResourceClaimTemplate") => resource_claim_template(object),
+        ("storage.k8s.io", "VolumeAttachment") => child(object, "spec", |spec| {
+            child(spec, "source", |source| {
+                child(source, "inlineVolumeSpec", |volume| amounts(volume, "capacity"));
+            });
+        }),
         _ => {}
     }
     Ok(())
@@ -78,14 +101,14 @@ pub fn apply(resource: &Resource, tree: &mut Value) -> Result<(), DecodeError> {
 pub type Fields = Map<String, Value>;
 
 /// Sets a field that is absent. For fields whose zero means something.
-fn absent(fields: &mut Fields, name: &str, value: impl Into<Value>) {
+pub(super) fn absent(fields: &mut Fields, name: &str, value: impl Into<Value>) {
     if fields.get(name).is_none_or(Value::is_null) {
         fields.insert(name.into(), value.into());
     }
 }
 
 /// Sets a field that is absent or holds its type's zero. For fields whose zero means "left out".
-fn blank(fields: &mut Fields, name: &str, value: impl Into<Value>) {
+pub(super) fn blank(fields: &mut Fields, name: &str, value: impl Into<Value>) {
     if is_blank(fields.get(name)) {
         fields.insert(name.into(), value.into());
     }
@@ -107,7 +130,7 @@ fn text<'a>(fields: &'a Fields, name: &str) -> &'a str {
 }
 
 /// Works on a field that holds an object, if it does.
-fn child(fields: &mut Fields, name: &str, work: impl FnOnce(&mut Fields)) {
+pub(super) fn child(fields: &mut Fields, name: &str, work: impl FnOnce(&mut Fields)) {
     if let Some(Value::Object(fields)) = fields.get_mut(name) {
         work(fields);
     }
@@ -120,7 +143,7 @@ fn made(fields: &mut Fields, name: &str, work: impl FnOnce(&mut Fields)) {
 }
 
 /// Works on every object in a list.
-fn each(fields: &mut Fields, name: &str, work: impl FnMut(&mut Fields)) {
+pub(super) fn each(fields: &mut Fields, name: &str, work: impl FnMut(&mut Fields)) {
     if let Some(Value::Array(items)) = fields.get_mut(name) {
         items.iter_mut().filter_map(Value::as_object_mut).for_each(work);
     }

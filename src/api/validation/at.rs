@@ -145,6 +145,11 @@ impl<'a> At<'a> {
         Error::invalid(&self.path(), self.value.clone(), detail)
     }
 
+    /// The value here is wrong, and too long or too secret to be shown.
+    pub(super) fn unshown(&self, detail: &str) -> Error {
+        Error::unshown(&self.path(), detail)
+    }
+
     /// The text here is none of those allowed; one that is absent is an empty one.
     pub(super) fn not_supported(&self, allowed: &[&str]) -> Error {
         let shown = if self.is_set() { self.value.clone() } else { "".into() };

@@ -237,3 +237,20 @@ pub(super) fn is_empty(value: &Value) -> bool {
         Value::Number(_) => false,
     }
 }
+
+/// The text here has at most so many bytes.
+pub(super) fn short(at: &At<'_>, max_bytes: usize, errors: &mut Errors) {
+    if at.text().len() > max_bytes {
+        errors.push(Error::too_long(&at.path(), max_bytes));
+    }
+}
+
+/// The name of a CSI driver, or of a driver of devices: upper case counts as lower.
+///
+/// Source: `ValidateCSIDriverName` of `k8s.io/kubernetes/pkg/apis/core/validation` (1.36).
+pub(super) fn driver_name(at: &At<'_>, errors: &mut Errors) {
+    if present(at, errors) {
+        short(at, 63, errors);
+        sentences(at, names::dns1123_subdomain(&at.text().to_lowercase()), errors);
+    }
+}

@@ -113,6 +113,6 @@ fn docker(data: &At<'_>, key: &str, errors: &mut Errors) {
 }
 
 /// How many bytes a base64 text stands for.
-fn decoded_length(text: &str) -> usize {
+pub(super) fn decoded_length(text: &str) -> usize {
     text.trim_end_matches('=').len() * 3 / 4
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::at::At;
 use super::checks::{self, Errors};
+use super::{networking, storage_version};
 use crate::api::Resource;
 use crate::api::field::Error;
 use crate::api::names::{self, Check};
@@ -20,9 +21,12 @@ pub(super) fn name_rule(row: &Resource) -> Check {
         ("rbac.authorization.k8s.io", _) | ("apiregistration.k8s.io", "APIService") => names::path_segment,
         // Events come from old clients; no more is asked of them than that they can be addressed.
         ("", "Event") => names::path_segment,
-        ("certificates.k8s.io", _) | ("authentication.k8s.io" | "authorization.k8s.io", _) => {
-            names::path_segment
-        }
+        // That of a trust bundle follows from its signer's, and is judged with it.
+        ("certificates.k8s.io", "CertificateSigningRequest" | "ClusterTrustBundle")
+        | ("authentication.k8s.io" | "authorization.k8s.io", _) => names::path_segment,
+        ("networking.k8s.io", "IPAddress") => networking::ip_address_name,
+        ("coordination.k8s.io", "LeaseCandidate") => names::config_map_key,
+        ("internal.apiserver.k8s.io", "StorageVersion") => storage_version::name,
         _ => names::dns1123_subdomain,
     }
 }

@@ -9,9 +9,13 @@ use serde_json::Value;
 
 use super::{Object, Resource, field};
 use at::At;
+use certificates::Part;
 use checks::Errors;
 
+mod admission;
+mod api_service;
 mod at;
+mod certificates;
 mod checks;
 mod conditions;
 mod config;
@@ -20,26 +24,36 @@ mod cron_job;
 mod daemon_set;
 mod definition;
 mod deployment;
+mod devices;
 mod disruption_budget;
 mod endpoints;
 mod event;
+mod flow_control;
 mod horizontal_pod_autoscaler;
 mod job;
 mod lease;
 mod limit_range;
 mod metadata;
 mod namespace;
+mod networking;
 mod node;
 mod persistent_volume;
 mod persistent_volume_claim;
 mod pod;
+mod pod_group;
+mod rbac;
 mod replica_set;
 mod replication_controller;
 mod resource_quota;
+mod review;
+mod runtime_class;
 mod scale;
 mod schedule;
+mod scheduling;
 mod service;
 mod stateful_set;
+mod storage;
+mod storage_version;
 mod template;
 mod time_zone;
 mod volume;
@@ -98,6 +112,8 @@ impl Options {
         // Reviews and bindings are acts, not objects: nobody reads them again, so they need no name.
         if row.verbs.iter().any(|verb| verb == "get") {
             metadata::create(&object, row, &mut errors);
+        } else if row.group == "authorization.k8s.io" {
+            review::access(&row.kind, &object, &mut errors);
         }
         self.object(row, &object, None, &mut errors);
         if (&*row.group, &*row.kind) == ("events.k8s.io", "Event") {
@@ -131,6 +147,19 @@ impl Options {
             }
             ("apiextensions.k8s.io", _) => definition::update(&new, &old, &mut errors),
             ("events.k8s.io", "Event") => event::update(&new, &old, &mut errors),
+            ("certificates.k8s.io", kind) => {
+                certificates::update(kind, &new, &old, Part::Main, &mut errors);
+            }
+            ("coordination.k8s.io", "LeaseCandidate") => lease::candidate_update(&new, &old, &mut errors),
+            ("networking.k8s.io", kind) => networking::update(kind, &new, &old, &mut errors),
+            ("node.k8s.io", _) => runtime_class::update(&new, &old, &mut errors),
+            ("rbac.authorization.k8s.io", kind) => rbac::update(kind, &new, &old, &mut errors),
+            ("resource.k8s.io", kind) => devices::update(kind, &new, &old, &mut errors),
+            ("scheduling.k8s.io", "PriorityClass") => scheduling::update(&new, &old, &mut errors),
+            ("scheduling.k8s.io", "Workload") => pod_group::workload_update(&new, &old, &mut errors),
+            ("scheduling.k8s.io", "PodGroup") => pod_group::group_update(&new, &old, &mut errors),
+            ("storage.k8s.io", kind) => storage::update(kind, &new, &old, &mut errors),
+            ("storagemigration.k8s.io", _) => storage_version::migration_update(&new, &old, &mut errors),
             _ => {}
         }
         self.object(row, &new, Some(&old), &mut errors);
@@ -159,6 +188,18 @@ impl Options {
             }
             ("batch", "Job") => job::status(&new, &old, &mut errors),
             ("policy", "PodDisruptionBudget") => disruption_budget::status(&new, &mut errors),
+            ("admissionregistration.k8s.io", kind) => admission::status(kind, &new, &mut errors),
+            ("apiregistration.k8s.io", _) => api_service::status(&new, &mut errors),
+            ("certificates.k8s.io", kind) => {
+                certificates::update(kind, &new, &old, Part::Status, &mut errors);
+            }
+            ("flowcontrol.apiserver.k8s.io", _) => flow_control::status(&new, &mut errors),
+            ("internal.apiserver.k8s.io", _) => storage_version::status(&new, &mut errors),
+            ("networking.k8s.io", kind) => networking::status(kind, &new, &old, &mut errors),
+            ("resource.k8s.io", kind) => devices::status(kind, &new, &old, &mut errors),
+            ("scheduling.k8s.io", "PodGroup") => pod_group::group_status(&new, &mut errors),
+            ("storage.k8s.io", kind) => storage::status(kind, &new, &mut errors),
+            ("storagemigration.k8s.io", _) => storage_version::migration_status(&new, &old, &mut errors),
             _ => {}
         }
         errors
@@ -198,6 +239,17 @@ impl Options {
         errors
     }
 
+    /// What is wrong with a decision on a request for a certificate, which is a write of its own.
+    #[must_use]
+    pub fn update_approval(&self, new: &Object, old: &Object) -> Vec<field::Error> {
+        let (row, mut errors) = (new.resource(), Vec::new());
+        let (new, old) = (new.tree(), old.tree());
+        let (new, old) = (At::root(&new), At::root(&old));
+        metadata::update(&new, &old, row, &mut errors);
+        certificates::update("CertificateSigningRequest", &new, &old, Part::Approval, &mut errors);
+        errors
+    }
+
     /// What a kind demands of its objects, new or changed.
     fn object(&self, row: &Resource, object: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
         match (&*row.group, &*row.kind) {
@@ -233,7 +285,25 @@ impl Options {
             ("batch", "CronJob") => cron_job::object(object, old, errors),
             ("batch", "Job") => job::object(object, old, errors),
             ("policy", "PodDisruptionBudget") => disruption_budget::object(object, old, errors),
+            ("admissionregistration.k8s.io", kind) => admission::object(kind, object, old, errors),
+            ("apiregistration.k8s.io", _) => api_service::object(object, errors),
+            ("authentication.k8s.io", "TokenRequest") => {
+                storage::token_seconds(&object.get("spec").get("expirationSeconds"), errors);
+            }
+            ("certificates.k8s.io", kind) => certificates::object(kind, object, old, errors),
             ("coordination.k8s.io", "Lease") => lease::object(object, errors),
+            ("coordination.k8s.io", "LeaseCandidate") => lease::candidate(object, errors),
+            ("flowcontrol.apiserver.k8s.io", kind) => flow_control::object(kind, object, errors),
+            ("internal.apiserver.k8s.io", _) if old.is_none() => storage_version::status(object, errors),
+            ("networking.k8s.io", kind) => networking::object(kind, object, old, errors),
+            ("node.k8s.io", _) => runtime_class::object(object, errors),
+            ("rbac.authorization.k8s.io", kind) => rbac::object(kind, object, old, errors),
+            ("resource.k8s.io", kind) => devices::object(kind, object, old, errors),
+            ("scheduling.k8s.io", "PriorityClass") if old.is_none() => scheduling::object(object, errors),
+            ("scheduling.k8s.io", "Workload") if old.is_none() => pod_group::workload(object, errors),
+            ("scheduling.k8s.io", "PodGroup") if old.is_none() => pod_group::group(object, errors),
+            ("storage.k8s.io", kind) => storage::object(kind, object, old, errors),
+            ("storagemigration.k8s.io", _) => storage_version::migration(object, errors),
             ("discovery.k8s.io", "EndpointSlice") => {
                 endpoints::slice(object, old, self.loopback_endpoints, errors);
             }

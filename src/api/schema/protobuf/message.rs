@@ -132,6 +132,10 @@ impl Message {
     }
 
     fn inlined(outer: &'static Entry, package: &str, name: &str) -> Self {
+        // Beta types borrow messages of the stable package, and name it.
+        if let Some((package, name)) = name.rsplit_once('.') {
+            return Self::inlined(outer, &format!("io.k8s.api.{package}."), name);
+        }
         if let Some(own) = table::find(&format!("{package}{name}")) {
             return Self::within(outer, package, own);
         }

@@ -48,6 +48,16 @@ pub(super) use rules::{Rules, node_selector_values_are_sound};
 pub(super) use status::update as status;
 pub(super) use update::{changed, update};
 
+/// Tolerations that are no pod's.
+pub(super) fn tolerations(tolerations: &At<'_>, errors: &mut Errors) {
+    placement::tolerations(tolerations, &Rules::template(None), errors);
+}
+
+/// Requests and limits as those of a container that are none's.
+pub(super) fn requirements(resources: &At<'_>, errors: &mut Errors) {
+    resources::requirements(resources, container_resource, &Rules::template(None), errors);
+}
+
 /// The annotation that says that a pod shows one that a node runs by itself.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
