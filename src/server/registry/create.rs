@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::update::{Change, Committed};
 use super::{Call, decode, store_error};
-use crate::api::{Object, Status, defaults, names, schema, status};
+use crate::api::{Object, Status, defaults, names, schema, status, warnings};
 use crate::client::{Payload, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
 use crate::server::tree::{at, metadata_mut, text};
@@ -39,15 +39,21 @@ pub(crate) async fn create_tree(
     default(call, &mut tree)?;
     admission::create(call, &mut tree).await?;
     fill_metadata(call, &mut tree);
-    strategy::of(&call.row).create(&strategy::Context::of(call), &mut tree);
     let base = text(&tree, &["metadata", "generateName"]).to_owned();
     let generated = text(&tree, &["metadata", "name"]).is_empty() && !base.is_empty();
+    let mut name = String::new();
     for _ in 0..if generated { NAME_ATTEMPTS } else { 1 } {
+        // What the kind fills in may hold the name.
+        let mut own = if generated { tree.clone() } else { std::mem::take(&mut tree) };
         if generated {
-            let suffix = call.server.name_suffix();
-            metadata_mut(&mut tree).insert("name".into(), names::generated(&base, &suffix).into());
+            name = names::generated(&base, &call.server.name_suffix());
+            metadata_mut(&mut own).insert("name".into(), name.as_str().into());
         }
-        match store(call, &tree, options).await? {
+        let context = strategy::Context::of(call);
+        strategy::of(&call.row).create(&context, &mut own);
+        let warnings = context.warnings();
+        call.warn(warnings);
+        match store(call, own, options).await? {
             Stored::Yes(object) => return Ok(object),
             Stored::Exists(_) if generated => {}
             Stored::Exists(current) => {
@@ -59,8 +65,7 @@ pub(crate) async fn create_tree(
             }
         }
     }
-    let mut answer =
-        status::already_exists(&call.row.group, &call.row.plural, text(&tree, &["metadata", "name"]));
+    let mut answer = status::already_exists(&call.row.group, &call.row.plural, &name);
     answer.message.push_str(", the server was not able to generate a unique name for the object");
     Err(answer)
 }
@@ -71,12 +76,13 @@ enum Stored {
     Exists(Object),
 }
 
-async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Result<Stored, Status> {
-    let valid = call.object(tree.clone())?;
+async fn store(call: &mut Call<'_>, tree: Value, options: &WriteOptions) -> Result<Stored, Status> {
+    let valid = call.object(tree)?;
     let errors = call.server.validation().create(&valid);
     if !errors.is_empty() {
         return Err(call.invalid(valid.name(), &errors));
     }
+    call.warn(warnings::create(&call.row, &valid.tree()));
     let (mut avoid, ttl) = (Avoid::default(), call.server.ttl(&call.row));
     loop {
         let (object, claims) = Claims::of(call, None, valid.clone(), &avoid).await?;

@@ -223,6 +223,15 @@ impl<'a> Call<'a> {
         Err(status::bad_request(format!("Name parameter invalid: {name:?}: {}", wrong.join(";"))))
     }
 
+    /// Tells the caller something besides, once.
+    pub(crate) fn warn(&mut self, warnings: Vec<String>) {
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+
     pub(crate) fn not_found(&self) -> Status {
         status::not_found(&self.row.group, &self.row.plural, self.name())
     }
