@@ -70,13 +70,16 @@ fn contexts() {
     let windows = with(pod(), "/spec/os", json!({"name": "windows"}));
     let errors = created::<Pod>(with(windows, "/spec/securityContext/runAsUser", json!(1)));
     assert_eq!(errors.len(), 1);
-    assert!(errors[0].starts_with("spec.securityContext.runAsUser: Forbidden: cannot be set for a windows pod"));
+    assert!(
+        errors[0].starts_with("spec.securityContext.runAsUser: Forbidden: cannot be set for a windows pod")
+    );
 }
 
 #[test]
 fn containers_are_added_for_a_while_and_stay() {
     let (row, options) = (row::<Pod>(), Options::default());
-    let with_containers = |containers: Value| ready(&row, with(pod(), "/spec/ephemeralContainers", containers));
+    let with_containers =
+        |containers: Value| ready(&row, with(pod(), "/spec/ephemeralContainers", containers));
     let debug = json!({"name": "d", "image": "i", "targetContainerName": "c"});
     let check = |new: &Value, old: &Value| said(options.update_ephemeral_containers_tree(&row, new, old));
     let (none, one) = (with_containers(json!([])), with_containers(json!([debug])));
@@ -84,10 +87,16 @@ fn containers_are_added_for_a_while_and_stay() {
     assert!(check(&none, &one)[0].contains("existing ephemeral containers \"d\" may not be removed"));
     let mut changed = debug.clone();
     changed["image"] = "other".into();
-    assert!(check(&with_containers(json!([changed])), &one)[0].contains("existing ephemeral containers \"d\" may not be changed"));
+    assert!(
+        check(&with_containers(json!([changed])), &one)[0]
+            .contains("existing ephemeral containers \"d\" may not be changed")
+    );
     let mut ported = debug;
     ported["ports"] = json!([{"containerPort": 1}]);
-    assert!(check(&with_containers(json!([ported])), &none)[0].contains("cannot be set for an Ephemeral Container"));
+    assert!(
+        check(&with_containers(json!([ported])), &none)[0]
+            .contains("cannot be set for an Ephemeral Container")
+    );
 }
 
 #[test]
@@ -105,5 +114,8 @@ fn a_running_pod_is_resized_in_its_class() {
     let errors = check(json!({"requests": both, "limits": both}));
     assert!(errors.iter().any(|error| error.contains("Pod QOS Class may not change")), "{errors:?}");
     let errors = check(json!({"requests": {"cpu": "1", "ephemeral-storage": "1Gi"}}));
-    assert!(errors.iter().any(|error| error.contains("only cpu and memory resources are mutable")), "{errors:?}");
+    assert!(
+        errors.iter().any(|error| error.contains("only cpu and memory resources are mutable")),
+        "{errors:?}"
+    );
 }

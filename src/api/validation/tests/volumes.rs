@@ -57,7 +57,11 @@ fn claims_grow_and_change_in_nothing_else() {
     each::<PersistentVolumeClaim>(
         claim,
         &[
-            ("/spec/accessModes", json!([]), "spec.accessModes: Required value: at least 1 access mode is required"),
+            (
+                "/spec/accessModes",
+                json!([]),
+                "spec.accessModes: Required value: at least 1 access mode is required",
+            ),
             ("/spec/resources/requests", json!({}), "spec.resources[storage]: Required value"),
             (
                 "/spec/resources/requests",
@@ -95,15 +99,33 @@ fn volumes_of_pods() {
             "spec": {"volumes": [volume], "containers": [{"name": "c", "image": "i"}]}})
     };
     for (volume, error) in [
-        (json!({"emptyDir": {"sizeLimit": "-1"}}), "emptyDir.sizeLimit: Forbidden: SizeLimit field must be a valid resource quantity"),
+        (
+            json!({"emptyDir": {"sizeLimit": "-1"}}),
+            "emptyDir.sizeLimit: Forbidden: SizeLimit field must be a valid resource quantity",
+        ),
         (json!({"hostPath": {"path": ""}}), "hostPath.path: Required value"),
-        (json!({"hostPath": {"path": "/a", "type": "Pipe"}}), "hostPath.type: Unsupported value: \"Pipe\": supported values: "),
-        (json!({"nfs": {"server": "s", "path": "relative"}}), "nfs.path: Invalid value: \"relative\": must be an absolute path"),
-        (json!({"persistentVolumeClaim": {"claimName": ""}}), "persistentVolumeClaim.claimName: Required value"),
-        (json!({"secret": {"secretName": "s", "defaultMode": 512}}), "secret.defaultMode: Invalid value: 512: must be a number between 0 and 0777 (octal), both inclusive"),
+        (
+            json!({"hostPath": {"path": "/a", "type": "Pipe"}}),
+            "hostPath.type: Unsupported value: \"Pipe\": supported values: ",
+        ),
+        (
+            json!({"nfs": {"server": "s", "path": "relative"}}),
+            "nfs.path: Invalid value: \"relative\": must be an absolute path",
+        ),
+        (
+            json!({"persistentVolumeClaim": {"claimName": ""}}),
+            "persistentVolumeClaim.claimName: Required value",
+        ),
+        (
+            json!({"secret": {"secretName": "s", "defaultMode": 512}}),
+            "secret.defaultMode: Invalid value: 512: must be a number between 0 and 0777 (octal), both inclusive",
+        ),
         (json!({"configMap": {"name": ""}}), "configMap.name: Required value"),
         (json!({"csi": {"driver": ""}}), "csi.driver: Required value"),
-        (json!({"iscsi": {"targetPortal": "", "iqn": "iqn.2001-04.com.example:a"}}), "iscsi.targetPortal: Required value"),
+        (
+            json!({"iscsi": {"targetPortal": "", "iqn": "iqn.2001-04.com.example:a"}}),
+            "iscsi.targetPortal: Required value",
+        ),
         (json!({"image": {"reference": ""}}), "image.reference: Required value"),
         (
             json!({"projected": {"sources": [{"secret": {"name": "s"}, "configMap": {"name": "m"}}]}}),
@@ -123,9 +145,15 @@ fn volumes_of_pods() {
 #[test]
 fn quotas_and_limits() {
     let quota = |spec: Value| json!({"metadata": {"name": "q", "namespace": "default"}, "spec": spec});
-    assert_eq!(created::<ResourceQuota>(quota(json!({"hard": {"pods": "1", "requests.cpu": "1"}}))), Vec::<String>::new());
+    assert_eq!(
+        created::<ResourceQuota>(quota(json!({"hard": {"pods": "1", "requests.cpu": "1"}}))),
+        Vec::<String>::new()
+    );
     for (spec, error) in [
-        (json!({"hard": {"pods": "-1"}}), "spec.hard[pods]: Invalid value: \"-1\": must be greater than or equal to 0"),
+        (
+            json!({"hard": {"pods": "-1"}}),
+            "spec.hard[pods]: Invalid value: \"-1\": must be greater than or equal to 0",
+        ),
         (json!({"hard": {"pods": "1500m"}}), "spec.hard[pods]: Invalid value: \"1500m\": must be an integer"),
         (json!({"scopes": ["Sometimes"]}), "spec.scopes: Invalid value: [\"Sometimes\"]: unsupported scope"),
         (
@@ -144,10 +172,12 @@ fn quotas_and_limits() {
         changed::<ResourceQuota>(scoped("Terminating"), scoped("NotTerminating")),
         ["spec.scopes: Invalid value: [\"NotTerminating\"]: field is immutable"]
     );
-    let range = |item: Value| json!({"metadata": {"name": "l", "namespace": "default"}, "spec": {"limits": [item]}});
+    let range =
+        |item: Value| json!({"metadata": {"name": "l", "namespace": "default"}, "spec": {"limits": [item]}});
     let sound = json!({"type": "Container", "max": {"cpu": "2"}, "min": {"cpu": "1"}, "default": {"cpu": "2"}, "defaultRequest": {"cpu": "1"}});
     assert_eq!(created::<LimitRange>(range(sound)), Vec::<String>::new());
-    let errors = created::<LimitRange>(range(json!({"type": "Pod", "max": {"cpu": "1"}, "min": {"cpu": "2"}})));
+    let errors =
+        created::<LimitRange>(range(json!({"type": "Pod", "max": {"cpu": "1"}, "min": {"cpu": "2"}})));
     assert_eq!(
         errors,
         ["spec.limits[0].min[cpu]: Invalid value: \"2\": min value 2 is greater than max value 1"]

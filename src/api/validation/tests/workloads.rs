@@ -66,17 +66,21 @@ fn stateful_sets() {
             ),
         ],
     );
-    let claimed = |name: &str| json!([{"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": "1Gi"}}}}]);
+    let claimed = |name: &str| {
+        json!([{"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}}}}])
+    };
     let mut mounted = with(set(), "/spec/volumeClaimTemplates", claimed("data"));
     mounted["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] =
         json!([{"name": "data", "mountPath": "/data"}]);
     assert_eq!(created::<StatefulSet>(mounted), Vec::<String>::new());
     assert_eq!(
         changed::<StatefulSet>(set(), with(set(), "/spec/serviceName", json!("other"))),
-        ["spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
+        [
+            "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
           'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are \
-          forbidden"]
+          forbidden"
+        ]
     );
     assert_eq!(changed::<StatefulSet>(set(), with(set(), "/spec/replicas", json!(7))), Vec::<String>::new());
 }
@@ -84,15 +88,21 @@ fn stateful_sets() {
 #[test]
 fn daemon_sets_and_controllers() {
     let daemons = || with(set(), "/spec/serviceName", json!(null));
-    let rolling = |own: Value| with(daemons(), "/spec/updateStrategy", json!({"type": "RollingUpdate", "rollingUpdate": own}));
+    let rolling = |own: Value| {
+        with(daemons(), "/spec/updateStrategy", json!({"type": "RollingUpdate", "rollingUpdate": own}))
+    };
     assert_eq!(created::<DaemonSet>(daemons()), Vec::<String>::new());
     assert_eq!(
         created::<DaemonSet>(rolling(json!({"maxUnavailable": 0, "maxSurge": 0}))),
-        ["spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: 0: cannot be 0 when maxSurge is 0"]
+        [
+            "spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: 0: cannot be 0 when maxSurge is 0"
+        ]
     );
     assert_eq!(
         created::<DaemonSet>(rolling(json!({"maxUnavailable": 1, "maxSurge": 1}))),
-        ["spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: 1: may not be set when maxUnavailable is non-zero"]
+        [
+            "spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: 1: may not be set when maxUnavailable is non-zero"
+        ]
     );
     let other = json!({"matchLabels": {"app": "db"}});
     let mut moved = with(daemons(), "/spec/selector", other.clone());
@@ -102,11 +112,17 @@ fn daemon_sets_and_controllers() {
         "spec": {"selector": {"app": "db"}, "template": template("Always")}});
     assert_eq!(
         created::<ReplicationController>(controller),
-        ["spec.template.metadata.labels: Invalid value: {\"app\":\"web\"}: `selector` does not match template `labels`"]
+        [
+            "spec.template.metadata.labels: Invalid value: {\"app\":\"web\"}: `selector` does not match template `labels`"
+        ]
     );
-    let revision = |data: Value| json!({"metadata": {"name": "r", "namespace": "default"}, "revision": 1, "data": data});
+    let revision =
+        |data: Value| json!({"metadata": {"name": "r", "namespace": "default"}, "revision": 1, "data": data});
     assert_eq!(created::<ControllerRevision>(revision(json!({}))), Vec::<String>::new());
-    assert_eq!(created::<ControllerRevision>(revision(json!(null))), ["data: Required value: data is mandatory"]);
+    assert_eq!(
+        created::<ControllerRevision>(revision(json!(null))),
+        ["data: Required value: data is mandatory"]
+    );
     assert_eq!(changed::<ControllerRevision>(revision(json!({"a": 1})), revision(json!({"a": 2}))).len(), 1);
 }
 
@@ -190,8 +206,10 @@ fn cron_jobs() {
     );
     assert_eq!(
         of("/spec/schedule", json!("TZ=UTC * * * * *")),
-        ["spec.schedule: Invalid value: \"TZ=UTC * * * * *\": cannot use TZ or CRON_TZ in schedule, use timeZone field \
-          instead"]
+        [
+            "spec.schedule: Invalid value: \"TZ=UTC * * * * *\": cannot use TZ or CRON_TZ in schedule, use timeZone field \
+          instead"
+        ]
     );
     assert_eq!(
         of("/spec/timeZone", json!("Nowhere")),
@@ -199,7 +217,9 @@ fn cron_jobs() {
     );
     assert_eq!(
         of("/spec/concurrencyPolicy", json!("Maybe")),
-        ["spec.concurrencyPolicy: Unsupported value: \"Maybe\": supported values: \"Allow\", \"Forbid\", \"Replace\""]
+        [
+            "spec.concurrencyPolicy: Unsupported value: \"Maybe\": supported values: \"Allow\", \"Forbid\", \"Replace\""
+        ]
     );
     assert_eq!(
         of("/metadata/name", json!("a".repeat(53))),
@@ -214,10 +234,15 @@ fn autoscalers_and_budgets() {
         json!({"metadata": {"name": "a", "namespace": "default"}, "spec": {"maxReplicas": 3, "metrics": [cpu()],
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}})
     };
-    let of = |pointer: &str, value: Value| created::<HorizontalPodAutoscaler>(with(autoscaler(), pointer, value));
+    let of =
+        |pointer: &str, value: Value| created::<HorizontalPodAutoscaler>(with(autoscaler(), pointer, value));
     assert_eq!(created::<HorizontalPodAutoscaler>(autoscaler()), Vec::<String>::new());
     for (pointer, value, error) in [
-        ("/spec/minReplicas", json!(4), "spec.maxReplicas: Invalid value: 3: must be greater than or equal to `minReplicas`"),
+        (
+            "/spec/minReplicas",
+            json!(4),
+            "spec.maxReplicas: Invalid value: 3: must be greater than or equal to `minReplicas`",
+        ),
         (
             "/spec/scaleTargetRef/apiVersion",
             json!("v1"),
