@@ -283,7 +283,7 @@ fn traffic(spec: &At<'_>, kind: &str, errors: &mut Errors) {
         );
     }
     let internal = spec.get("internalTrafficPolicy");
-    if internal.is_set() || kind != "ExternalName" {
+    if internal.is_set() || matches!(kind, "ClusterIP" | "LoadBalancer" | "NodePort") {
         checks::one_of(&internal, &["Cluster", "Local"], errors);
     }
     checks::one_of_if_set(

@@ -24,7 +24,7 @@ fn job() -> Value {
         "batch.kubernetes.io/controller-uid": "u"});
     let mut template = template("Never");
     template["metadata"]["labels"] = labels;
-    json!({"metadata": {"name": "j", "namespace": "default", "uid": "u"}, "spec": {
+    json!({"metadata": {"name": "j", "namespace": "default", "uid": "u"}, "spec": {"completions": 1, "parallelism": 1,
         "selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}}, "template": template}})
 }
 
@@ -94,9 +94,7 @@ fn daemon_sets_and_controllers() {
     assert_eq!(created::<DaemonSet>(daemons()), Vec::<String>::new());
     assert_eq!(
         created::<DaemonSet>(rolling(json!({"maxUnavailable": 0, "maxSurge": 0}))),
-        [
-            "spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: 0: cannot be 0 when maxSurge is 0"
-        ]
+        ["spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0"]
     );
     assert_eq!(
         created::<DaemonSet>(rolling(json!({"maxUnavailable": 1, "maxSurge": 1}))),
