@@ -3,6 +3,8 @@
 //! Most versions of a kind differ in nothing but their names. Those that differ in more are here, each as
 //! the two functions that Kubernetes has for it; `apiVersion` is the caller's to set.
 
+mod autoscaler;
+
 use serde_json::{Map, Value};
 
 use super::Resource;
@@ -11,6 +13,8 @@ use super::defaults::{Fields, absent, child, each};
 /// Makes the fields of an object of `from`'s version those of `to`'s.
 pub(crate) fn fields(from: &Resource, to: &Resource, object: &mut Fields) {
     match &*from.group {
+        "autoscaling" if (&*from.version, &*to.version) == ("v2", "v1") => autoscaler::older(object),
+        "autoscaling" if (&*from.version, &*to.version) == ("v1", "v2") => autoscaler::newer(object),
         "resource.k8s.io" if from.version == "v1beta1" => devices(&from.kind, object, FLAT),
         "resource.k8s.io" if to.version == "v1beta1" => devices(&from.kind, object, NESTED),
         "admissionregistration.k8s.io" if from.version == "v1alpha1" => parameters(object),
@@ -132,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_request_for_nothing_stays_one() {
-        let nothing = json!({"spec": {"devices": {"requests": [{"name": "a", "count": 0, "deviceClassName": ""}]}}});
+        let nothing =
+            json!({"spec": {"devices": {"requests": [{"name": "a", "count": 0, "deviceClassName": ""}]}}});
         let new = json!({"spec": {"devices": {"requests": [{"name": "a"}]}}});
         assert_eq!(convert("ResourceClaim", "v1beta1", "v1", &nothing), new);
     }

@@ -83,6 +83,11 @@ pub(crate) fn block_problems(text: &str) -> Vec<String> {
     vec![problem.into()]
 }
 
+/// Whether a block's addresses are of IPv6; nothing where it is none.
+pub(crate) fn block_is_ipv6(text: &str) -> Option<bool> {
+    lenient_block(text).map(|(address, _)| address.is_ipv6())
+}
+
 /// What is said of an address that is accepted but should be written otherwise.
 pub(crate) fn address_warning(text: &str) -> Option<String> {
     let meant = lenient(text)?;
@@ -145,7 +150,8 @@ mod tests {
             ("fe80::1%eth0", ADDRESS),
             ("", ADDRESS),
         ] {
-            let expected: Vec<&str> = Some(problem).filter(|problem| !problem.is_empty()).into_iter().collect();
+            let expected: Vec<&str> =
+                Some(problem).filter(|problem| !problem.is_empty()).into_iter().collect();
             assert_eq!(address_problems(text), expected, "{text}");
         }
         assert_eq!(address_warning("10.0.0.1"), None);
@@ -175,13 +181,16 @@ mod tests {
             ("10.0.0.0", BLOCK),
             ("10.0.0.0/-1", BLOCK),
         ] {
-            let expected: Vec<&str> = Some(problem).filter(|problem| !problem.is_empty()).into_iter().collect();
+            let expected: Vec<&str> =
+                Some(problem).filter(|problem| !problem.is_empty()).into_iter().collect();
             assert_eq!(block_problems(text), expected, "{text}");
         }
         assert_eq!(block_warnings("10.0.0.0/8"), Vec::<String>::new());
         assert_eq!(
             block_warnings("10.0.0.1/8"),
-            ["CIDR value \"10.0.0.1/8\" is ambiguous in this context (should be \"10.0.0.0/8\" or \"10.0.0.1/32\"?)"]
+            [
+                "CIDR value \"10.0.0.1/8\" is ambiguous in this context (should be \"10.0.0.0/8\" or \"10.0.0.1/32\"?)"
+            ]
         );
         assert_eq!(
             block_warnings("10.0.0.0/08"),

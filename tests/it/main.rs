@@ -56,6 +56,7 @@ mod server_crd_versions;
 mod server_custom;
 mod server_delete;
 mod server_get;
+mod server_kinds;
 mod server_kit;
 mod server_leases;
 mod server_list;

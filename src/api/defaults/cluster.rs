@@ -98,15 +98,6 @@ pub fn ingress_class(object: &mut Fields) {
     child(object, "spec", |spec| child(spec, "parameters", |own| absent(own, "scope", "Cluster")));
 }
 
-/// A HorizontalPodAutoscaler.
-pub fn horizontal_pod_autoscaler(object: &mut Fields) {
-    child(object, "spec", |spec| {
-        absent(spec, "minReplicas", 1);
-        let cpu = json!({"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}});
-        blank(spec, "metrics", json!([{"type": "Resource", "resource": cpu}]));
-    });
-}
-
 /// A webhook configuration, of either sort.
 pub fn webhooks(object: &mut Fields) {
     let mutating = text(object, "kind") == "MutatingWebhookConfiguration";

@@ -5,6 +5,7 @@
 //! empty one before validation could miss it. Defaults are idempotent: an object that has them is
 //! left alone, so they may run on every write.
 
+mod autoscaling;
 mod cluster;
 mod core;
 mod devices;
@@ -18,12 +19,14 @@ use serde_json::{Map, Value};
 use super::quantity::Quantity;
 use super::{DecodeError, Resource};
 
+pub use autoscaling::horizontal_pod_autoscaler;
 pub use cluster::{
-    api_service, cluster_role_binding, csi_driver, custom_resource_definition, horizontal_pod_autoscaler, ingress_class,
-    network_policy, priority_class, role_binding, storage_class, webhooks,
+    api_service, cluster_role_binding, csi_driver, custom_resource_definition, ingress_class, network_policy,
+    priority_class, role_binding, storage_class, webhooks,
 };
 pub use core::{
-    endpoint_slice, endpoints, namespace, node, persistent_volume, persistent_volume_claim, secret, service,
+    endpoint_slice, endpoints, limit_range, namespace, node, persistent_volume, persistent_volume_claim,
+    resource_quota, secret, service,
 };
 pub use devices::{resource_claim, resource_claim_template};
 pub use flow_control::{flow_schema, priority_level};
@@ -49,10 +52,12 @@ pub fn apply(resource: &Resource, tree: &mut Value) -> Result<(), DecodeError> {
         ("", "Service") => service(object),
         ("", "Endpoints") => endpoints(object),
         ("", "Secret") => secret(object),
+        ("", "LimitRange") => limit_range(object),
         ("", "Namespace") => namespace(object),
         ("", "Node") => node(object),
         ("", "PersistentVolume") => persistent_volume(object),
         ("", "PersistentVolumeClaim") => persistent_volume_claim(object),
+        ("", "ResourceQuota") => resource_quota(object),
         ("apps", "Deployment") => deployment(object),
         ("apps", "ReplicaSet") => replica_set(object),
         ("apps", "StatefulSet") => stateful_set(object),
@@ -68,6 +73,10 @@ pub fn apply(resource: &Resource, tree: &mut Value) -> Result<(), DecodeError> {
         ("storage.k8s.io", "CSIDriver") => csi_driver(object),
         ("networking.k8s.io", "NetworkPolicy") => network_policy(object),
         ("networking.k8s.io", "IngressClass") => ingress_class(object),
+        // The older version has no metrics; the newer one's come when it is converted.
+        ("autoscaling", "HorizontalPodAutoscaler") if resource.version == "v1" => {
+            child(object, "spec", |spec| absent(spec, "minReplicas", 1));
+        }
         ("autoscaling", "HorizontalPodAutoscaler") => horizontal_pod_autoscaler(object),
         (
             "admissionregistration.k8s.io",
@@ -75,15 +84,16 @@ pub fn apply(resource: &Resource, tree: &mut Value) -> Result<(), DecodeError> {
         ) => {
             webhooks(object);
         }
-        (
-            "admissionregistration.k8s.io",
-            "MutatingAdmissionPolicy" | "ValidatingAdmissionPolicy",
-        ) => admission_policy(object),
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy" | "ValidatingAdmissionPolicy") => {
+            admission_policy(object)
+        }
         ("admissionregistration.k8s.io", _) => admission_policy_binding(object),
         ("apiregistration.k8s.io", "APIService") => api_service(object),
         ("flowcontrol.apiserver.k8s.io", "FlowSchema") => flow_schema(object),
         ("flowcontrol.apiserver.k8s.io", _) => priority_level(object),
-        ("node.k8s.io", "RuntimeClass") => child(object, "overhead", |overhead| amounts(overhead, "podFixed")),
+        ("node.k8s.io", "RuntimeClass") => {
+            child(object, "overhead", |overhead| amounts(overhead, "podFixed"))
+        }
         ("resource.k8s.io", "ResourceClaim") => resource_claim(object),
         ("resource.k8s.io", "ResourceClaimTemplate") => resource_claim_template(object),
         ("storage.k8s.io", "VolumeAttachment") => child(object, "spec", |spec| {

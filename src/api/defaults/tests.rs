@@ -150,6 +150,117 @@ fn other_kinds() {
 }
 
 #[test]
+fn a_limit_range_says_what_a_container_gets() {
+    let range = |kind: &str| {
+        let item = json!({"type": kind, "max": {"cpu": "2000m", "memory": "1Gi"}, "min": {"cpu": "0.1", "x/y": 1},
+            "default": {"memory": "512Mi"}});
+        defaulted("v1", "LimitRange", json!({"spec": {"limits": [item]}}))["spec"]["limits"][0].clone()
+    };
+    let container = range("Container");
+    assert_eq!(container["default"], json!({"cpu": "2", "memory": "512Mi"}));
+    assert_eq!(container["defaultRequest"], json!({"cpu": "2", "memory": "512Mi", "x/y": "1"}));
+    let pod = range("Pod");
+    assert_eq!((&pod["max"], pod.get("defaultRequest")), (&json!({"cpu": "2", "memory": "1Gi"}), None));
+}
+
+#[test]
+fn an_autoscaler_scales_up_faster_than_down() {
+    let autoscaler =
+        |spec: Value| defaulted("autoscaling/v2", "HorizontalPodAutoscaler", json!({"spec": spec}));
+    let plain = autoscaler(json!({}));
+    assert_eq!(
+        plain["spec"],
+        json!({"minReplicas": 1, "metrics": [{"type": "Resource", "resource":
+            {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]})
+    );
+    let slow = json!([{"type": "Pods", "value": 1, "periodSeconds": 60}]);
+    let own = autoscaler(json!({"behavior": {"scaleDown": {"policies": slow, "selectPolicy": "Min"}}}));
+    assert_eq!(own["spec"]["behavior"]["scaleDown"], json!({"policies": slow, "selectPolicy": "Min"}));
+    assert_eq!(
+        own["spec"]["behavior"]["scaleUp"],
+        json!({"stabilizationWindowSeconds": 0, "selectPolicy": "Max", "policies": [
+            {"type": "Pods", "value": 4, "periodSeconds": 15},
+            {"type": "Percent", "value": 100, "periodSeconds": 15}]})
+    );
+}
+
+#[test]
+fn a_stateful_set_and_what_it_claims() {
+    let tree = json!({"spec": {"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}],
+        "updateStrategy": {"rollingUpdate": {}}, "template": {}}});
+    let spec = &defaulted("apps/v1", "StatefulSet", tree)["spec"];
+    let claim = &spec["volumeClaimTemplates"][0];
+    assert_eq!((&claim["apiVersion"], &claim["kind"]), (&json!("v1"), &json!("PersistentVolumeClaim")));
+    assert_eq!(
+        (&claim["spec"]["volumeMode"], &claim["status"]["phase"]),
+        (&json!("Filesystem"), &json!("Pending"))
+    );
+    assert_eq!(spec["updateStrategy"], json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}));
+    assert_eq!(
+        spec["persistentVolumeClaimRetentionPolicy"],
+        json!({"whenDeleted": "Retain", "whenScaled": "Retain"})
+    );
+    let old = json!({"spec": {"updateStrategy": {"type": "OnDelete"}}});
+    assert_eq!(
+        defaulted("apps/v1", "StatefulSet", old)["spec"]["updateStrategy"],
+        json!({"type": "OnDelete"})
+    );
+}
+
+#[test]
+fn jobs_and_what_makes_them() {
+    let job = |spec: Value| defaulted("batch/v1", "Job", json!({"spec": spec}));
+    let plain = job(json!({"template": {"metadata": {"labels": {"a": "b"}}}}));
+    assert_eq!(plain["metadata"]["labels"], json!({"a": "b"}));
+    let spec = &plain["spec"];
+    for (field, value) in [
+        ("completions", json!(1)),
+        ("parallelism", json!(1)),
+        ("backoffLimit", json!(6)),
+        ("completionMode", json!("NonIndexed")),
+        ("suspend", json!(false)),
+        ("podReplacementPolicy", json!("TerminatingOrFailed")),
+        ("manualSelector", json!(false)),
+    ] {
+        assert_eq!(spec[field], value, "{field}");
+    }
+    let rules = json!({"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]});
+    let own = job(json!({"backoffLimitPerIndex": 1, "podFailurePolicy": rules}));
+    assert_eq!(own["spec"]["backoffLimit"], i32::MAX);
+    assert_eq!(own["spec"]["podReplacementPolicy"], "Failed");
+    assert_eq!(own["spec"]["podFailurePolicy"]["rules"][0]["onPodConditions"][0]["status"], "True");
+    let cron = defaulted(
+        "batch/v1",
+        "CronJob",
+        json!({"spec": {"jobTemplate": {"spec": {"podFailurePolicy": rules}}}}),
+    );
+    let spec = &cron["spec"];
+    assert_eq!((&spec["concurrencyPolicy"], &spec["suspend"]), (&json!("Allow"), &json!(false)));
+    assert_eq!(
+        (&spec["successfulJobsHistoryLimit"], &spec["failedJobsHistoryLimit"]),
+        (&json!(3), &json!(1))
+    );
+    let job = &spec["jobTemplate"]["spec"];
+    assert_eq!(job["podFailurePolicy"]["rules"][0]["onPodConditions"][0]["status"], "True");
+    assert!(job.get("backoffLimit").is_none());
+}
+
+#[test]
+fn huge_pages_of_containers_are_the_pods() {
+    let pages = json!({"hugepages-2Mi": "4Mi", "memory": "1Gi"});
+    let containers = json!([{"name": "a", "resources": {"limits": pages}}]);
+    let pod = defaulted(
+        "v1",
+        "Pod",
+        json!({"spec": {"containers": containers, "resources": {"requests": {"cpu": "1"}}}}),
+    );
+    assert_eq!(
+        pod["spec"]["resources"],
+        json!({"requests": {"cpu": "1", "hugepages-2Mi": "4Mi", "memory": "1Gi"}, "limits": {"hugepages-2Mi": "4Mi"}})
+    );
+}
+
+#[test]
 fn what_has_the_wrong_type_is_left_for_validation() {
     let tree = json!({"spec": {"containers": {"a": 1}, "volumes": [1], "resources": "x"}});
     let pod = defaulted("v1", "Pod", tree);

@@ -9,12 +9,15 @@ pub(super) fn of(group: &str, kind: &str) -> Vec<SelectableField> {
     match (group, kind) {
         ("", "Pod") => vec![
             field("spec.nodeName").indexed(),
+            field("spec.host").at("spec.nodeName"),
             field("spec.restartPolicy"),
             field("spec.schedulerName"),
             field("spec.serviceAccountName"),
             field("spec.hostNetwork").otherwise("false"),
             field("status.phase"),
             field("status.podIP"),
+            // Nothing is ever found by these: they are a list.
+            field("status.podIPs"),
             field("status.nominatedNodeName"),
         ],
         ("", "Node") => vec![field("spec.unschedulable").otherwise("false")],

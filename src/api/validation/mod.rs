@@ -15,32 +15,52 @@ use checks::Errors;
 mod admission;
 mod api_service;
 mod at;
-mod autoscaling;
 mod certificates;
 mod checks;
 mod conditions;
 mod config;
+mod controller_revision;
+mod cron_job;
 mod custom;
+mod daemon_set;
 pub(crate) mod definition;
+mod deployment;
 mod devices;
+mod disruption_budget;
 mod endpoints;
 mod event;
 mod flow_control;
+mod horizontal_pod_autoscaler;
+mod job;
 mod lease;
+mod limit_range;
 mod metadata;
+mod namespace;
 mod networking;
 mod node;
+mod persistent_volume;
+mod persistent_volume_claim;
 mod pod;
-mod pod_changes;
 mod pod_group;
 mod rbac;
+mod replica_set;
+mod replication_controller;
+mod resource_quota;
 mod review;
 mod runtime_class;
+mod scale;
+mod schedule;
 mod scheduling;
 mod service;
+mod stateful_set;
 mod storage;
 mod storage_version;
-mod workload;
+mod template;
+mod time_zone;
+mod volume;
+
+pub(crate) use certificates::pem_labels;
+pub(crate) use pod::app_armor_field;
 
 /// Rules that a server may switch off.
 #[derive(Clone, Copy, Debug, Default)]
@@ -162,14 +182,22 @@ impl Options {
     #[must_use]
     pub fn update_tree(&self, row: &Resource, new: &Value, old: &Value) -> Vec<field::Error> {
         let (new, old, mut errors) = (At::root(new), At::root(old), Vec::new());
-        metadata::update(&new, &old, &mut errors);
+        metadata::update(&new, &old, row, &mut errors);
         match (&*row.group, &*row.kind) {
-            ("", "Pod") => pod::update(&new, &old, &mut errors),
             ("", "Service") => service::update(&new, &old, &mut errors),
             ("", "ConfigMap") => config::config_map_update(&new, &old, &mut errors),
             ("", "Secret") => config::secret_update(&new, &old, &mut errors),
             ("", "Node") => node::update(&new, &old, &mut errors),
-            ("apps" | "batch", kind) => workload::update(kind, &new, &old, &mut errors),
+            ("", "PersistentVolume") => persistent_volume::update(&new, &old, &mut errors),
+            ("", "PersistentVolumeClaim") => persistent_volume_claim::update(&new, &old, &mut errors),
+            ("", "ReplicationController") => replication_controller::update(&new, &old, &mut errors),
+            ("", "ResourceQuota") => resource_quota::update(&new, &old, &mut errors),
+            ("apps", "ControllerRevision") => controller_revision::update(&new, &old, &mut errors),
+            ("apps", "StatefulSet") => stateful_set::update(&new, &old, &mut errors),
+            ("apps", "Deployment" | "ReplicaSet" | "DaemonSet") => {
+                template::selector_stays(&new, &old, &mut errors);
+            }
+            ("batch", "Job") => job::update(&new, &old, &mut errors),
             ("discovery.k8s.io", "EndpointSlice") => {
                 checks::immutable(&new.get("addressType"), &old.get("addressType"), &mut errors);
             }
@@ -198,15 +226,25 @@ impl Options {
     #[must_use]
     pub fn update_status_tree(&self, row: &Resource, new: &Value, old: &Value) -> Vec<field::Error> {
         let (new, old, mut errors) = (At::root(new), At::root(old), Vec::new());
-        metadata::update(&new, &old, &mut errors);
+        metadata::update(&new, &old, row, &mut errors);
         match (&*row.group, &*row.kind) {
             ("", "Pod") => pod::status(&new, &old, &mut errors),
-            ("", "Node") => {
-                node::resources(&new, &mut errors);
-                node::update(&new, &old, &mut errors);
+            ("", "Namespace") => namespace::status(&new, &mut errors),
+            ("", "Node") => node::status(&new, &old, &mut errors),
+            ("", "PersistentVolumeClaim") => persistent_volume_claim::status(&new, &mut errors),
+            ("", "ReplicationController") => replication_controller::status(&new, &mut errors),
+            ("", "ResourceQuota") => resource_quota::status(&new, &mut errors),
+            ("", "Service") => service::status(&new, &old, &mut errors),
+            ("apps", "DaemonSet") => daemon_set::status(&new, &old, &mut errors),
+            ("apps", "Deployment") => deployment::status(&new, &old, &mut errors),
+            ("apps", "ReplicaSet") => replica_set::status(&new, &mut errors),
+            ("apps", "StatefulSet") => stateful_set::status(&new, &old, &mut errors),
+            ("autoscaling", "HorizontalPodAutoscaler") => {
+                horizontal_pod_autoscaler::status(&new, &mut errors);
             }
-            ("apps", kind) => workload::status(kind, &new, &old, &mut errors),
             ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::status(&new, &mut errors),
+            ("batch", "Job") => job::status(&new, &old, &mut errors),
+            ("policy", "PodDisruptionBudget") => disruption_budget::status(&new, &mut errors),
             ("admissionregistration.k8s.io", kind) => admission::status(kind, &new, &mut errors),
             ("apiregistration.k8s.io", _) => api_service::status(&new, &mut errors),
             ("certificates.k8s.io", kind) => {
@@ -224,12 +262,47 @@ impl Options {
         errors
     }
 
+    /// What is wrong with a pod, decoded and defaulted, that comes to its subresource
+    /// `ephemeralcontainers` to replace another.
+    #[must_use]
+    pub fn update_ephemeral_containers_tree(
+        &self,
+        row: &Resource,
+        new: &Value,
+        old: &Value,
+    ) -> Vec<field::Error> {
+        let (new, old, mut errors) = (At::root(new), At::root(old), Vec::new());
+        metadata::update(&new, &old, row, &mut errors);
+        pod::ephemeral_containers_update(&new, &old, &mut errors);
+        errors
+    }
+
+    /// What is wrong with a pod, decoded and defaulted, that comes to its subresource `resize` to
+    /// replace another.
+    #[must_use]
+    pub fn update_resize_tree(&self, row: &Resource, new: &Value, old: &Value) -> Vec<field::Error> {
+        let (new, old, mut errors) = (At::root(new), At::root(old), Vec::new());
+        metadata::update(&new, &old, row, &mut errors);
+        pod::resize_update(&new, &old, &mut errors);
+        errors
+    }
+
+    /// What is wrong with a namespace that comes to its subresource `finalize` to replace another.
+    #[must_use]
+    pub fn update_finalize_tree(&self, row: &Resource, new: &Value, old: &Value) -> Vec<field::Error> {
+        let (new, old, mut errors) = (At::root(new), At::root(old), Vec::new());
+        metadata::update(&new, &old, row, &mut errors);
+        namespace::finalize(&new, &mut errors);
+        errors
+    }
+
     /// What is wrong with a decision on a request for a certificate, which is a write of its own.
     #[must_use]
     pub fn update_approval(&self, new: &Object, old: &Object) -> Vec<field::Error> {
-        let (new, old, mut errors) = (new.tree(), old.tree(), Vec::new());
+        let (row, mut errors) = (new.resource(), Vec::new());
+        let (new, old) = (new.tree(), old.tree());
         let (new, old) = (At::root(&new), At::root(&old));
-        metadata::update(&new, &old, &mut errors);
+        metadata::update(&new, &old, row, &mut errors);
         certificates::update("CertificateSigningRequest", &new, &old, Part::Approval, &mut errors);
         errors
     }
@@ -237,18 +310,38 @@ impl Options {
     /// What a kind demands of its objects, new or changed.
     fn object(&self, row: &Resource, object: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
         match (&*row.group, &*row.kind) {
-            ("", "Pod") => pod::object(object, errors),
-            ("", "Service") => service::object(object, errors),
+            ("", "Pod") => match old {
+                None => pod::create(object, errors),
+                Some(old) => pod::update(object, old, errors),
+            },
+            ("", "Service") => service::object(object, old, errors),
             ("", "ConfigMap") => config::config_map(object, errors),
             ("", "Secret") => config::secret(object, errors),
+            ("", "LimitRange") => limit_range::object(object, errors),
+            ("", "Namespace") => namespace::object(object, errors),
             ("", "Node") => node::object(object, errors),
-            ("", "Namespace") => node::namespace(object, errors),
+            ("", "PersistentVolume") => persistent_volume::object(object, old, errors),
+            ("", "PersistentVolumeClaim") => persistent_volume_claim::object(object, old, errors),
+            ("", "PodTemplate") => {
+                let before = old.map(|old| &old.value()["template"]);
+                template::template(&object.get("template"), before, errors);
+            }
+            ("", "ReplicationController") => replication_controller::object(object, old, errors),
+            ("", "ResourceQuota") => resource_quota::object(object, old.is_none(), errors),
             ("", "Event") => event::object(object, "reportingComponent", errors),
             ("events.k8s.io", "Event") => event::object(object, "reportingController", errors),
-            ("", "ReplicationController" | "PodTemplate") | ("apps" | "batch", _) => {
-                workload::object(&row.kind, object, errors);
+            ("apps", "ControllerRevision") => controller_revision::object(object, old.is_none(), errors),
+            ("apps", "DaemonSet") => daemon_set::object(object, old, errors),
+            ("apps", "Deployment") => deployment::object(object, old, errors),
+            ("apps", "ReplicaSet") => replica_set::object(object, old, errors),
+            ("apps", "StatefulSet") => stateful_set::object(object, old, errors),
+            ("autoscaling", "HorizontalPodAutoscaler") => {
+                horizontal_pod_autoscaler::object(object, old, errors)
             }
-            ("autoscaling", "Scale") => autoscaling::scale(object, errors),
+            ("autoscaling", "Scale") => scale::object(object, errors),
+            ("batch", "CronJob") => cron_job::object(object, old, errors),
+            ("batch", "Job") => job::object(object, old, errors),
+            ("policy", "PodDisruptionBudget") => disruption_budget::object(object, old, errors),
             ("admissionregistration.k8s.io", kind) => admission::object(kind, object, old, errors),
             ("apiregistration.k8s.io", _) => api_service::object(object, errors),
             ("authentication.k8s.io", "TokenRequest") => {
@@ -271,7 +364,7 @@ impl Options {
             ("discovery.k8s.io", "EndpointSlice") => {
                 endpoints::slice(object, old, self.loopback_endpoints, errors);
             }
-            ("", "Endpoints") => endpoints::legacy(object, self.loopback_endpoints, errors),
+            ("", "Endpoints") => endpoints::legacy(object, old, self.loopback_endpoints, errors),
             ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::object(object, old, errors),
             _ => {}
         }

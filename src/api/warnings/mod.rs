@@ -5,10 +5,16 @@
 use serde_json::Value;
 
 use super::Resource;
+use super::quantity::Quantity;
 
 mod admission;
+mod claim;
+mod core;
 mod networking;
+mod overlap;
+mod pod;
 mod storage;
+mod workload;
 
 /// What is said of a new object.
 #[must_use]
@@ -24,6 +30,22 @@ pub fn update(row: &Resource, new: &Value, old: &Value) -> Vec<String> {
 
 fn of(row: &Resource, tree: &Value, old: Option<&Value>) -> Vec<String> {
     match (&*row.group, &*row.kind) {
+        ("", "Endpoints") => core::endpoints(tree),
+        ("", "Node") => core::node(tree),
+        ("", "PersistentVolume") => claim::volume(tree),
+        ("", "PersistentVolumeClaim") => claim::claim(tree),
+        ("", "Pod") if old.is_none() => pod::create(tree),
+        ("", "PodTemplate") => workload::template(tree, old, "/template"),
+        ("", "ReplicationController") => workload::named(tree, old, "/spec/template"),
+        ("", "ResourceQuota") if old.is_none() => core::quota(tree),
+        ("", "Secret") => core::secret(tree),
+        ("", "Service") => core::service(tree),
+        ("", "ServiceAccount") => core::service_account(tree, old),
+        ("apps", "DaemonSet") => workload::daemon_set(tree, old),
+        ("apps", "Deployment" | "ReplicaSet") => workload::named(tree, old, "/spec/template"),
+        ("apps", "StatefulSet") => workload::stateful_set(tree, old),
+        ("batch", "CronJob") => workload::cron_job(tree, old),
+        ("batch", "Job") => workload::job(tree, old),
         ("admissionregistration.k8s.io", _) => admission::static_name(tree),
         ("discovery.k8s.io", "EndpointSlice") => networking::endpoint_slice(tree, old),
         ("networking.k8s.io", "Ingress") => networking::ingress(tree, old),
@@ -41,9 +63,23 @@ fn of(row: &Resource, tree: &Value, old: Option<&Value>) -> Vec<String> {
 #[must_use]
 pub fn update_status(row: &Resource, new: &Value) -> Vec<String> {
     match (&*row.group, &*row.kind) {
+        ("", "Pod") => pod::status(new),
+        ("", "Service") => core::service_status(new),
         ("networking.k8s.io", "Ingress") => networking::ingress_status(new),
         _ => Vec::new(),
     }
+}
+
+/// What is said of a deletion that does not say what becomes of the dependents.
+#[must_use]
+pub fn delete(row: &Resource) -> Vec<String> {
+    if (&*row.group, &*row.kind) != ("batch", "Job") {
+        return Vec::new();
+    }
+    vec![
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or          set propagationPolicy=Orphan to suppress this warning"
+            .to_owned(),
+    ]
 }
 
 /// The items of a list.
@@ -53,6 +89,13 @@ fn list(value: &Value) -> &[Value] {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+/// What is said of an amount at a path that is no whole number.
+fn fraction(amount: &Value, path: &str) -> Option<String> {
+    let quantity =
+        text(amount).parse::<Quantity>().ok().filter(|quantity| !quantity.rounded_to_milli().is_whole())?;
+    Some(format!("{path}: fractional byte value \"{quantity}\" is invalid, must be an integer"))
 }
 
 /// What is said of labels of nodes that have another name by now.

@@ -3,7 +3,7 @@
 use super::delete::delete_admitted;
 use super::read::page;
 use super::{Call, corrupt};
-use crate::api::Status;
+use crate::api::{Status, warnings};
 use crate::client::{DeleteOptions, ListOptions, ObjectList, Response, Target};
 use crate::server::Answer;
 
@@ -15,6 +15,9 @@ pub(super) async fn delete_collection(
     options: &DeleteOptions,
 ) -> Result<Answer, Status> {
     corrupt::refuse_collection(options)?;
+    if options.propagation.is_none() {
+        call.warn(warnings::delete(&call.row));
+    }
     let ObjectList { resource, revision, items, continue_token, remaining } = page(call, list).await?;
     let mut deleted = Vec::with_capacity(items.len());
     for item in items {
@@ -32,7 +35,7 @@ pub(super) async fn delete_collection(
             Err(status) if status.code == 404 => {}
             Err(status) => return Err(status),
         }
-        call.warnings.append(&mut one.warnings);
+        call.warn(one.warnings);
         call.annotations.append(&mut one.annotations);
     }
     let list = ObjectList { resource, revision, items: deleted, continue_token, remaining };

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::update::{Change, Committed};
 use super::{Call, decode};
-use crate::api::{Object, Status, defaults, names, schema, status};
+use crate::api::{Object, Status, defaults, names, schema, status, warnings};
 use crate::client::{Payload, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
 use crate::server::tree::{at, metadata_mut, text};
@@ -40,15 +40,21 @@ pub(crate) async fn create_tree(
     default(call, &mut tree)?;
     admission::create(call, &mut tree, options.dry_run).await?;
     fill_metadata(call, &mut tree);
-    strategy::of(&call.row).create(&strategy::Context::of(call), &mut tree);
     let base = text(&tree, &["metadata", "generateName"]).to_owned();
     let generated = text(&tree, &["metadata", "name"]).is_empty() && !base.is_empty();
+    let mut name = String::new();
     for _ in 0..if generated { NAME_ATTEMPTS } else { 1 } {
+        // What the kind fills in may hold the name.
+        let mut own = if generated { tree.clone() } else { std::mem::take(&mut tree) };
         if generated {
-            let suffix = call.server.name_suffix();
-            metadata_mut(&mut tree).insert("name".into(), names::generated(&base, &suffix).into());
+            name = names::generated(&base, &call.server.name_suffix());
+            metadata_mut(&mut own).insert("name".into(), name.as_str().into());
         }
-        match store(call, &tree, options).await? {
+        let context = strategy::Context::of(call);
+        strategy::of(&call.row).create(&context, &mut own);
+        let warnings = context.warnings();
+        call.warn(warnings);
+        match store(call, own, options).await? {
             Stored::Yes(object) => return Ok(object),
             Stored::Exists(_) if generated => {}
             Stored::Exists(current) => {
@@ -60,8 +66,7 @@ pub(crate) async fn create_tree(
             }
         }
     }
-    let mut answer =
-        status::already_exists(&call.row.group, &call.row.plural, text(&tree, &["metadata", "name"]));
+    let mut answer = status::already_exists(&call.row.group, &call.row.plural, &name);
     answer.message.push_str(", the server was not able to generate a unique name for the object");
     Err(answer)
 }
@@ -72,10 +77,11 @@ enum Stored {
     Exists(Object),
 }
 
-async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Result<Stored, Status> {
-    let valid = call.object(tree.clone())?;
+async fn store(call: &mut Call<'_>, tree: Value, options: &WriteOptions) -> Result<Stored, Status> {
+    let valid = call.object(tree)?;
     let findings = call.server.validation().judge_create(&valid);
     call.accept(valid.name(), findings)?;
+    call.warn(warnings::create(&call.row, &valid.tree()));
     admission::created(call, &valid, options.dry_run).await?;
     let (mut avoid, ttl) = (Avoid::default(), call.server.ttl(&call.row));
     loop {

@@ -264,6 +264,15 @@ impl<'a> Call<'a> {
         Err(status::bad_request(format!("Name parameter invalid: {name:?}: {}", wrong.join(";"))))
     }
 
+    /// Tells the caller something besides, once, however often a write is tried again.
+    pub(crate) fn warn(&mut self, warnings: Vec<String>) {
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+
     pub(crate) fn not_found(&self) -> Status {
         status::not_found(&self.row.group, &self.row.plural, self.name())
     }
@@ -311,12 +320,7 @@ impl<'a> Call<'a> {
         if !findings.errors.is_empty() {
             return Err(self.invalid(name, &findings.errors));
         }
-        // A retried write is judged again, and told once.
-        for warning in findings.warnings {
-            if !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
-            }
-        }
+        self.warn(findings.warnings);
         Ok(())
     }
 }

@@ -3,15 +3,20 @@
 //! Everything that kinds have in common is in `registry`. An entry here is data and a few pure
 //! functions of trees; kinds without an entry, custom ones among them, follow [`DEFAULT`].
 
+mod account;
 mod crd;
+mod limit_range;
 mod namespace;
 mod node;
 pub(crate) mod pod;
 pub(crate) mod service;
-mod workload;
+mod template;
+mod volume;
+
+use std::cell::RefCell;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::registry::{Call, Verdict};
 use crate::api::Resource;
@@ -31,6 +36,8 @@ pub(crate) struct Strategy {
     /// Its objects go by themselves, once the server's [`event_ttl`](crate::server::ApiServerBuilder::event_ttl)
     /// has passed since the last write.
     pub(crate) expires: bool,
+    /// When it goes, its dependents stay, unless somebody says otherwise.
+    pub(crate) orphans: bool,
     /// When `metadata.generation` counts.
     pub(crate) generation: Generation,
     /// Fills in and takes away on creation.
@@ -38,7 +45,7 @@ pub(crate) struct Strategy {
     /// The same on an update; the second tree is the object as it was.
     pub(crate) update: fn(&Context<'_>, &mut Value, &Value),
     /// The same on an update of the status.
-    pub(crate) update_status: fn(&mut Value, &Value),
+    pub(crate) update_status: fn(&Context<'_>, &mut Value, &Value),
     /// How long an object is given when it is deleted, of what was asked for; none where the kind
     /// knows no grace.
     pub(crate) grace: fn(&Value, Option<i64>) -> Option<i64>,
@@ -64,6 +71,8 @@ pub(crate) struct Context<'a> {
     pub(crate) server: &'a ApiServer,
     pub(crate) row: &'a Resource,
     pub(crate) now: Timestamp,
+    /// What is said to the caller.
+    warnings: RefCell<Vec<String>>,
 }
 
 const DEFAULT: Strategy = Strategy {
@@ -72,10 +81,11 @@ const DEFAULT: Strategy = Strategy {
     answers_deleted: false,
     made_with_status: false,
     expires: false,
+    orphans: false,
     generation: Generation::Never,
     create: |_, _| {},
     update: |_, _, _| {},
-    update_status: |_, _| {},
+    update_status: |_, _, _| {},
     grace: |_, _| None,
     delete: None,
 };
@@ -99,7 +109,19 @@ const LEASE: Strategy = Strategy { create_on_update: true, unconditional_update:
 
 const KEPT_IN_ANSWER: Strategy = Strategy { answers_deleted: true, ..DEFAULT };
 
-const DISRUPTION_BUDGET: Strategy = Strategy { unconditional_update: false, ..COUNTED };
+const DISRUPTION_BUDGET: Strategy = Strategy {
+    unconditional_update: false,
+    create: |_, tree| {
+        let counts = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"];
+        tree["status"] = counts.into_iter().map(|count| (count.to_owned(), json!(0))).collect();
+    },
+    ..COUNTED
+};
+
+const AUTOSCALER: Strategy = Strategy {
+    create: |_, tree| tree["status"] = json!({"currentMetrics": null, "desiredReplicas": 0}),
+    ..DEFAULT
+};
 
 /// The strategy of a row.
 pub(crate) fn of(row: &Resource) -> &'static Strategy {
@@ -109,16 +131,24 @@ pub(crate) fn of(row: &Resource) -> &'static Strategy {
         ("", "Namespace") => &namespace::NAMESPACE,
         ("", "Node") => &node::NODE,
         ("", "Event") | ("events.k8s.io", "Event") => &EVENT,
-        ("", "Endpoints" | "LimitRange") => &MADE_BY_UPDATE,
+        ("", "Endpoints") => &MADE_BY_UPDATE,
+        ("", "LimitRange") => &limit_range::LIMIT_RANGE,
+        ("", "PersistentVolume") => &volume::PERSISTENT_VOLUME,
+        ("", "PersistentVolumeClaim") => &volume::PERSISTENT_VOLUME_CLAIM,
+        ("", "PodTemplate") => &template::POD_TEMPLATE,
+        ("", "ReplicationController") => &template::REPLICATION_CONTROLLER,
+        ("", "ResourceQuota") => &KEPT_IN_ANSWER,
+        ("", "ServiceAccount") => &account::SERVICE_ACCOUNT,
         ("rbac.authorization.k8s.io", _) => &MADE_BY_UPDATE,
-        (
-            "",
-            "ServiceAccount" | "ResourceQuota" | "PersistentVolume" | "PersistentVolumeClaim" | "PodTemplate",
-        )
-        | ("storage.k8s.io", "StorageClass") => &KEPT_IN_ANSWER,
-        ("apps", "Deployment") => &workload::DEPLOYMENT,
-        ("apps", _) | ("batch", _) | ("autoscaling", _) | ("networking.k8s.io", _) => &COUNTED,
-        ("", "ReplicationController") => &COUNTED,
+        ("storage.k8s.io", "StorageClass") => &KEPT_IN_ANSWER,
+        ("apps", "DaemonSet") => &template::DAEMON_SET,
+        ("apps", "Deployment") => &template::DEPLOYMENT,
+        ("apps", "ReplicaSet") => &template::REPLICA_SET,
+        ("apps", "StatefulSet") => &template::STATEFUL_SET,
+        ("autoscaling", "HorizontalPodAutoscaler") => &AUTOSCALER,
+        ("batch", "CronJob") => &template::CRON_JOB,
+        ("batch", "Job") => &template::JOB,
+        ("networking.k8s.io", _) => &COUNTED,
         ("discovery.k8s.io", "EndpointSlice") | ("admissionregistration.k8s.io", _) => &CONTENT_COUNTED,
         ("policy", "PodDisruptionBudget") => &DISRUPTION_BUDGET,
         ("coordination.k8s.io", "Lease") => &LEASE,
@@ -187,6 +217,21 @@ impl Strategy {
 
 impl<'a> Context<'a> {
     pub(crate) fn of(call: &'a Call<'_>) -> Self {
-        Self { server: call.server, row: &call.row, now: call.server.env().clock.now_seconds() }
+        Self {
+            server: call.server,
+            row: &call.row,
+            now: call.server.env().clock.now_seconds(),
+            warnings: RefCell::default(),
+        }
+    }
+
+    /// Says something to the caller.
+    fn warn(&self, warning: String) {
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    /// What has been said to the caller.
+    pub(crate) fn warnings(self) -> Vec<String> {
+        self.warnings.into_inner()
     }
 }

@@ -1,8 +1,12 @@
 //! Pods.
 
+pub(super) mod disabled;
+mod written;
+
 use serde_json::{Value, json};
 
 use super::{DEFAULT, Generation, Strategy};
+use crate::api::predicates;
 use crate::server::tree::{at, copy_field, map_mut, metadata_mut, text};
 
 pub(super) const POD: Strategy = Strategy {
@@ -29,11 +33,24 @@ pub(super) const POD: Strategy = Strategy {
                 }]),
             );
         }
+        if let Some(spec) = tree.get_mut("spec") {
+            disabled::drop_from_spec(spec, None);
+        }
+        written::label_keys(tree);
+        written::app_armor(context, tree);
     },
-    update_status: |new, old| {
-        // The class follows from the specification; a status cannot say another.
-        copy_field(map_mut(new, "status"), old["status"].as_object(), "qosClass");
+    update: |_, new, old| {
+        if let Some(spec) = new.get_mut("spec") {
+            disabled::drop_from_spec(spec, old.get("spec"));
+        }
+    },
+    update_status: |_, new, old| {
+        if text(new, &["status", "qosClass"]).is_empty() {
+            copy_field(map_mut(new, "status"), old["status"].as_object(), "qosClass");
+        }
         copy_field(metadata_mut(new), old["metadata"].as_object(), "ownerReferences");
+        observed_generations(new, old);
+        disabled::drop_from_status(&mut new["status"], &old["status"]);
     },
     grace: |old, asked| {
         let own = at(old, &["spec", "terminationGracePeriodSeconds"]).and_then(Value::as_i64);
@@ -88,32 +105,32 @@ pub(crate) fn resized(new: Value, old: &Value) -> Value {
     kept
 }
 
-/// The quality of service class that a pod's resources make.
+/// Who does not know that conditions say which generation they are about leaves what they say alone.
 ///
-/// Source: `ComputePodQOS` of `k8s.io/kubernetes/pkg/apis/core/helper/qos` (1.36).
-fn qos_class(tree: &Value) -> &'static str {
-    let containers = ["containers", "initContainers"]
-        .into_iter()
-        .flat_map(|list| at(tree, &["spec", list]).and_then(Value::as_array).into_iter().flatten());
-    let amount = |container: &Value, kind: &str, name: &str| {
-        at(container, &["resources", kind, name])
-            .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-            .and_then(|text| text.parse::<crate::api::quantity::Quantity>().ok())
-            .filter(|quantity| !quantity.is_zero())
+/// Source: `preserveOldObservedGeneration` of `k8s.io/kubernetes/pkg/registry/core/pod` (1.36).
+fn observed_generations(new: &mut Value, old: &Value) {
+    const FIELD: &str = "observedGeneration";
+    let generation = |value: &Value| value[FIELD].as_i64().unwrap_or(0);
+    let keep = |value: &mut Value, before: i64| {
+        if generation(value) == 0 && before != 0 {
+            value[FIELD] = before.into();
+        }
     };
-    let (mut any, mut guaranteed) = (false, true);
-    for container in containers {
-        for name in ["cpu", "memory"] {
-            let (limit, request) = (amount(container, "limits", name), amount(container, "requests", name));
-            any |= limit.is_some() || request.is_some();
-            guaranteed &= limit.is_some() && limit == request;
+    let before = &old["status"];
+    let status = &mut new["status"];
+    keep(status, generation(before));
+    let mut known: Vec<_> = before["conditions"].as_array().into_iter().flatten().collect();
+    for condition in status.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(place) = known.iter().position(|known| known["type"] == condition["type"]) {
+            keep(condition, generation(known.remove(place)));
         }
     }
-    match (any, guaranteed) {
-        (false, _) => "BestEffort",
-        (true, true) => "Guaranteed",
-        (true, false) => "Burstable",
-    }
+}
+
+/// The quality of service class that a pod's resources make.
+fn qos_class(tree: &Value) -> String {
+    let spec = at(tree, &["spec"]).cloned().and_then(|spec| serde_json::from_value(spec).ok());
+    predicates::qos_class(&spec.unwrap_or_default()).to_string()
 }
 
 #[cfg(test)]
@@ -129,6 +146,30 @@ mod tests {
         assert_eq!(qos_class(&pod(json!({"requests": both, "limits": both}))), "Guaranteed");
         let same = json!({"cpu": "1000m", "memory": "1024Mi"});
         assert_eq!(qos_class(&pod(json!({"requests": same, "limits": both}))), "Guaranteed");
+    }
+
+    #[test]
+    fn a_pod_that_says_what_it_needs_as_a_whole_is_judged_by_that() {
+        let both = json!({"cpu": "1", "memory": "1Gi"});
+        let containers = json!([{"name": "a"}, {"name": "b", "resources": {"requests": {"cpu": "1"}}}]);
+        let pod =
+            json!({"spec": {"resources": {"requests": both, "limits": both}, "containers": containers}});
+        assert_eq!(qos_class(&pod), "Guaranteed");
+    }
+
+    #[test]
+    fn generations_that_a_status_leaves_out_stay() {
+        let ready = |generation: i64| json!({"type": "Ready", "observedGeneration": generation});
+        let old = json!({"status": {"observedGeneration": 3, "conditions": [ready(2)]}});
+        let mut new = json!({"status": {"conditions": [{"type": "Ready"}, {"type": "Other"}]}});
+        observed_generations(&mut new, &old);
+        assert_eq!(
+            new["status"],
+            json!({"observedGeneration": 3, "conditions": [ready(2), {"type": "Other"}]})
+        );
+        let mut newer = json!({"status": {"observedGeneration": 4, "conditions": [ready(4)]}});
+        observed_generations(&mut newer, &old);
+        assert_eq!(newer["status"], json!({"observedGeneration": 4, "conditions": [ready(4)]}));
     }
 
     #[test]

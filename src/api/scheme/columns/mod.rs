@@ -1,9 +1,12 @@
 //! What `kubectl get` shows of each built-in kind, as Kubernetes 1.36
 //! (`pkg/printers/internalversion/printers.go`): pure functions of an object's tree and the time.
 
+mod autoscaler;
 mod cells;
 mod network;
 mod pod;
+mod quota;
+mod volume;
 
 use std::borrow::Cow;
 
@@ -19,6 +22,11 @@ type Cell = fn(&Value, Timestamp) -> Value;
 /// The columns of a kind; none where name and age are all there is to show.
 pub(super) fn of(group: &str, kind: &str) -> Vec<Column> {
     let age = || text("Age", c::age);
+    // Of what no printer is written for.
+    let created = || {
+        let time = ColumnValue::Path(Cow::Borrowed(".metadata.creationTimestamp"));
+        column("Created At", "date", time)
+    };
     let path = |name, path| column(name, "string", ColumnValue::Path(Cow::Borrowed(path)));
     let number = |name, path| column(name, "integer", ColumnValue::Path(Cow::Borrowed(path)));
     let flag = |name, path| column(name, "boolean", ColumnValue::Path(Cow::Borrowed(path)));
@@ -87,9 +95,21 @@ pub(super) fn of(group: &str, kind: &str) -> Vec<Column> {
             text("Message", c::event_message),
             Column { format: "name".into(), ..wide("Name", c::name) },
         ],
+        ("", "ComponentStatus") => vec![
+            text("Status", quota::component_status),
+            text("Message", quota::component_message),
+            text("Error", quota::component_error),
+        ],
+        ("", "LimitRange") => vec![created()],
+        ("", "PodTemplate") => vec![
+            text("Containers", c::template_containers),
+            text("Images", c::template_images),
+            text("Pod Labels", c::template_labels),
+        ],
+        ("", "ResourceQuota") => vec![text("Request", quota::requests), text("Limit", quota::limits), age()],
         ("", "Namespace") => vec![path("Status", ".status.phase"), age()],
-        ("", "ConfigMap") => vec![count("Data", c::data), age()],
-        ("", "Secret") => vec![path("Type", ".type"), count("Data", c::data), age()],
+        ("", "ConfigMap") => vec![text("Data", c::data), age()],
+        ("", "Secret") => vec![path("Type", ".type"), text("Data", c::data), age()],
         ("", "Service") => vec![
             path("Type", ".spec.type"),
             text("Cluster-IP", network::cluster_ip),
@@ -159,6 +179,17 @@ pub(super) fn of(group: &str, kind: &str) -> Vec<Column> {
             count("Active", c::cron_active),
             text("Last Schedule", c::cron_last),
             age(),
+            wide("Containers", c::cron_containers),
+            wide("Images", c::cron_images),
+            wide("Selector", c::cron_selector),
+        ],
+        ("autoscaling", "HorizontalPodAutoscaler") => vec![
+            text("Reference", autoscaler::reference),
+            text("Targets", autoscaler::targets),
+            text("MinPods", autoscaler::min_pods),
+            text("MaxPods", autoscaler::max_pods),
+            text("Replicas", autoscaler::replicas),
+            age(),
         ],
         ("coordination.k8s.io", "Lease") => vec![path("Holder", ".spec.holderIdentity"), age()],
         ("policy", "PodDisruptionBudget") => vec![
@@ -175,8 +206,7 @@ pub(super) fn of(group: &str, kind: &str) -> Vec<Column> {
         ],
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => binding(),
         ("rbac.authorization.k8s.io", _) | ("apiextensions.k8s.io", _) => {
-            let created = ColumnValue::Path(Cow::Borrowed(".metadata.creationTimestamp"));
-            vec![column("Created At", "date", created)]
+            vec![created()]
         }
         ("storage.k8s.io", "StorageClass") => vec![
             path("Provisioner", ".provisioner"),
@@ -186,26 +216,26 @@ pub(super) fn of(group: &str, kind: &str) -> Vec<Column> {
             age(),
         ],
         ("", "PersistentVolume") => vec![
-            path("Capacity", ".spec.capacity.storage"),
-            text("Access Modes", c::access_modes),
+            text("Capacity", volume::capacity),
+            text("Access Modes", volume::access_modes),
             path("Reclaim Policy", ".spec.persistentVolumeReclaimPolicy"),
-            text("Status", c::phase_or_terminating),
-            text("Claim", c::claim),
-            path("StorageClass", ".spec.storageClassName"),
-            text("VolumeAttributesClass", c::attributes_class),
+            text("Status", volume::phase),
+            text("Claim", volume::claim),
+            text("StorageClass", volume::class),
+            text("VolumeAttributesClass", volume::attributes_class),
             path("Reason", ".status.reason"),
             age(),
-            wide("VolumeMode", c::volume_mode),
+            wide("VolumeMode", volume::mode),
         ],
         ("", "PersistentVolumeClaim") => vec![
-            text("Status", c::phase_or_terminating),
+            text("Status", volume::phase),
             path("Volume", ".spec.volumeName"),
-            path("Capacity", ".status.capacity.storage"),
-            text("Access Modes", c::access_modes),
-            path("StorageClass", ".spec.storageClassName"),
-            text("VolumeAttributesClass", c::attributes_class),
+            text("Capacity", volume::claimed_capacity),
+            text("Access Modes", volume::claimed_modes),
+            text("StorageClass", volume::class),
+            text("VolumeAttributesClass", volume::attributes_class),
             age(),
-            wide("VolumeMode", c::volume_mode),
+            wide("VolumeMode", volume::mode),
         ],
         ("node.k8s.io", "RuntimeClass") => vec![path("Handler", ".handler"), age()],
         ("admissionregistration.k8s.io", kind) if kind.ends_with("WebhookConfiguration") => {

@@ -144,3 +144,73 @@ fn events() {
         "reportingComponent": "default-scheduler"});
     assert_eq!(row("v1", "Event", &event), "10s|pod/p||default-scheduler|hi|10s|1|e");
 }
+
+#[test]
+fn volumes_and_claims() {
+    let volume = json!({"metadata": {"annotations": {"volume.beta.kubernetes.io/storage-class": "old"}},
+        "spec": {"capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOncePod", "ReadWriteOnce"],
+                 "claimRef": {"namespace": "n", "name": "c"}, "storageClassName": "new", "volumeMode": "Block"},
+        "status": {"phase": "Bound"}});
+    assert_eq!(row("v1", "PersistentVolume", &volume), "5Gi|RWO,RWOP|Bound|n/c|old|<unset>|<unknown>|Block");
+    let mut claim = json!({"spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "a",
+            "volumeAttributesClassName": "fast"}, "status": {"phase": "Pending"}});
+    assert_eq!(row("v1", "PersistentVolumeClaim", &claim), "Pending|||a|fast|<unknown>|<unset>");
+    claim["spec"]["volumeName"] = "v".into();
+    claim["status"] =
+        json!({"phase": "Bound", "accessModes": ["ReadWriteMany"], "capacity": {"storage": "1Gi"}});
+    assert_eq!(row("v1", "PersistentVolumeClaim", &claim), "Bound|1Gi|RWX|a|fast|<unknown>|<unset>");
+    claim["metadata"] = json!({"deletionTimestamp": "2020-01-01T00:00:00Z"});
+    assert!(row("v1", "PersistentVolumeClaim", &claim).starts_with("Terminating|"));
+}
+
+#[test]
+fn autoscalers() {
+    let resource = |target: Value| json!({"type": "Resource", "resource": {"name": "cpu", "target": target}});
+    let autoscaler = |metrics: Value, current: Value| {
+        let tree = json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "minReplicas": 1,
+            "maxReplicas": 9, "metrics": metrics}, "status": {"currentReplicas": 2, "currentMetrics": current}});
+        row("autoscaling/v2", "HorizontalPodAutoscaler", &tree)
+    };
+    let utilization = resource(json!({"averageUtilization": 80}));
+    assert_eq!(
+        autoscaler(json!([utilization]), json!([])),
+        "Deployment/web|cpu: <unknown>/80%|1|9|2|<unknown>"
+    );
+    let used = json!([{"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 12, "averageValue": "50m"}}}]);
+    assert!(autoscaler(json!([utilization]), used.clone()).contains("|cpu: 12%/80%|"));
+    assert!(autoscaler(json!([resource(json!({"averageValue": "1"}))]), used).contains("|cpu: 50m/1|"));
+    let pods = json!({"type": "Pods", "pods": {"target": {"averageValue": "10"}}});
+    let external = json!({"type": "External", "external": {"target": {"averageValue": "5"}}});
+    let object = json!({"type": "Object", "object": {"target": {"value": "7"}}});
+    assert!(
+        autoscaler(json!([pods, external, object]), json!([]))
+            .contains("|<unknown>/10, <unknown>/5 (avg) + 1 more...|")
+    );
+    let now = json!([{"type": "Object", "object": {"current": {"value": "3"}}}]);
+    assert!(autoscaler(json!([object]), now).contains("|3/7|"));
+    assert!(autoscaler(json!([]), json!([])).contains("|<none>|"));
+}
+
+#[test]
+fn quotas_and_templates() {
+    let quota =
+        json!({"status": {"hard": {"limits.cpu": "2", "pods": "10", "cpu": "1"}, "used": {"pods": "3"}}});
+    assert_eq!(row("v1", "ResourceQuota", &quota), "cpu: 0/1, pods: 3/10|limits.cpu: 0/2|<unknown>");
+    let template = json!({"template": {"metadata": {"labels": {"a": "b"}},
+        "spec": {"containers": [{"name": "x", "image": "i"}, {"name": "y", "image": "j"}]}}});
+    assert_eq!(row("v1", "PodTemplate", &template), "x,y|i,j|a=b");
+    let cron = json!({"spec": {"jobTemplate": {"spec": template}}, "status": {"active": [{}],
+        "lastScheduleTime": "2020-01-01T00:59:00Z"}});
+    assert_eq!(row("batch/v1", "CronJob", &cron), "<none>|1|60s|<unknown>|x,y|i,j|<none>");
+    let daemons = json!({"spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"spec": {
+        "nodeSelector": {"disk": "ssd"}, "containers": [{"name": "x", "image": "i"}]}}},
+        "status": {"desiredNumberScheduled": 3, "currentNumberScheduled": 2, "numberReady": 1}});
+    assert_eq!(row("apps/v1", "DaemonSet", &daemons), "3|2|1|0|0|disk=ssd|<unknown>|x|i|a=b");
+    let set =
+        json!({"spec": {"replicas": 2, "template": {"spec": {"containers": [{"name": "x", "image": "i"}]}}}});
+    assert_eq!(row("apps/v1", "StatefulSet", &set), "0/2|<unknown>|x|i");
+    let healthy = json!({"conditions": [{"type": "Healthy", "status": "True", "message": "ok"}]});
+    assert_eq!(row("v1", "ComponentStatus", &healthy), "Healthy|ok|");
+    let budget = json!({"spec": {"minAvailable": "50%"}});
+    assert_eq!(row("policy/v1", "PodDisruptionBudget", &budget), "50%|N/A|<unknown>");
+}

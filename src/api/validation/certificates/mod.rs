@@ -15,6 +15,13 @@ mod x509;
 
 pub(super) use request::Part;
 
+/// What the PEM blocks of a base64 text are called.
+pub(crate) fn pem_labels(data: &str) -> Vec<String> {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(data).unwrap_or_default();
+    pem::blocks(&String::from_utf8_lossy(&bytes)).map(|block| block.label).collect()
+}
+
 pub(super) fn object(kind: &str, object: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     match kind {
         "CertificateSigningRequest" if old.is_none() => request::create(object, errors),
@@ -48,9 +55,9 @@ pub(super) fn signer_name(at: &At<'_>, errors: &mut Errors) {
     }
     let parts: Vec<_> = text.split('/').collect();
     let [domain, path] = parts[..] else {
-        errors.push(at.invalid(
-            "must be a fully qualified domain and path of the form 'example.com/signer-name'",
-        ));
+        errors.push(
+            at.invalid("must be a fully qualified domain and path of the form 'example.com/signer-name'"),
+        );
         return;
     };
     if domain.len() > MAX_DOMAIN {

@@ -6,6 +6,9 @@ use crate::api::{Scheme, defaults, schema};
 mod kinds;
 mod metadata;
 mod pods;
+mod security;
+mod volumes;
+mod workloads;
 
 fn row<K: kube_core::Resource<DynamicType = ()>>() -> Resource {
     Resource::clone(Scheme::builtin().of::<K>().expect("a built-in kind"))
