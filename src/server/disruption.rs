@@ -12,6 +12,7 @@ use super::tree::{at, map_mut, text};
 use crate::api::selector::LabelSelector;
 use crate::api::{Object, Resource, Status, status};
 use crate::server::allocate::Claims;
+use crate::server::managed::Owners;
 use crate::store::cached::ListQuery;
 
 /// Takes one disruption of the budget that covers a pod, if there is one; 429 if none is left.
@@ -57,6 +58,7 @@ pub(super) async fn check(call: &Call<'_>, pod: &Object, dry_run: bool) -> Resul
         status.insert("disruptionsAllowed".into(), (left - 1).into());
         let disrupted = status.entry("disruptedPods").or_insert_with(|| json!({}));
         disrupted[pod.name()] = now.into();
+        Owners::server(call.server, &row, "status").update(&budget.tree(), &mut new);
         let object = Object::from_tree(row.clone(), budget.revision(), new)
             .map_err(|error| status::internal(error.to_string()))?;
         let change = Change::Update { object, from: budget.revision() };

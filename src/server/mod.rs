@@ -27,6 +27,7 @@ mod disruption;
 #[cfg(feature = "tls")]
 pub mod https;
 mod in_process;
+mod managed;
 mod registry;
 pub mod rest;
 mod reviews;

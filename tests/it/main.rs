@@ -5,12 +5,14 @@
 #[cfg(not(feature = "portable"))]
 compile_error!("the tests need every part that needs only Rust: cargo test --features portable");
 
+mod apply_kit;
 mod bad_input;
 mod cluster;
 mod determinism;
 mod https;
 mod kube_rs;
 mod kubectl;
+mod kubectl_apply;
 mod kubectl_cluster;
 mod layers;
 mod node_api;
@@ -29,6 +31,10 @@ mod rest_options;
 mod rest_protobuf;
 mod runtime;
 mod sched;
+mod server_apply;
+mod server_apply_properties;
+mod server_apply_scale;
+mod server_apply_status;
 mod server_authorize;
 mod server_broken;
 mod server_compaction;
@@ -39,6 +45,7 @@ mod server_kit;
 mod server_leases;
 mod server_list;
 mod server_list_tokens;
+mod server_managed_fields;
 mod server_pods;
 mod server_races;
 mod server_read;

@@ -1,6 +1,7 @@
 //! A set of fields: what a manager owns of an object, as a tree of path elements.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use super::element::{Path, PathElement, path_text};
@@ -27,6 +28,10 @@ impl Node {
     pub(super) fn is_empty(&self) -> bool {
         !self.member && self.children.is_empty()
     }
+
+    pub(super) fn union(self, other: Self) -> Self {
+        Self { member: self.member || other.member, children: self.children.joined(other.children) }
+    }
 }
 
 impl FieldSet {
@@ -36,6 +41,13 @@ impl FieldSet {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The set of this one path.
+    pub(super) fn of(path: &[PathElement]) -> Self {
+        let mut out = Self::new();
+        out.insert(path);
+        out
     }
 
     /// Puts a path into the set, and none of those above it. The empty path is never in a set.
@@ -77,13 +89,26 @@ impl FieldSet {
     /// The paths in either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        let mut out = self.clone();
-        for (element, theirs) in &other.nodes {
-            let node = out.nodes.entry(element.clone()).or_default();
-            node.member |= theirs.member;
-            node.children = node.children.union(&theirs.children);
+        self.clone().joined(other.clone())
+    }
+
+    /// The paths in either set, of which nobody keeps the other copy.
+    pub(super) fn joined(mut self, other: Self) -> Self {
+        if self.nodes.is_empty() {
+            return other;
         }
-        out
+        for (element, theirs) in other.nodes {
+            match self.nodes.entry(element) {
+                Entry::Vacant(slot) => {
+                    slot.insert(theirs);
+                }
+                Entry::Occupied(mut slot) => {
+                    let mine = std::mem::take(slot.get_mut());
+                    slot.insert(mine.union(theirs));
+                }
+            }
+        }
+        self
     }
 
     /// The paths in both sets.

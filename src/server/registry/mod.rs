@@ -1,5 +1,6 @@
 //! The verbs, for any row: what each does, step by step, until one commit to the store.
 
+mod apply;
 mod collection;
 mod corrupt;
 mod create;
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 use super::{Answer, ApiServer, convert, reviews, subresources};
 use crate::api::{Object, ObjectKey, Resource, Revision, Status, field, names, status};
-use crate::client::{Identity, Patch, PatchType, Request, Response, Target, WriteOptions};
+use crate::client::{Identity, Patch, PatchType, Request, Response, Target, WriteOptions, wire};
 use crate::store;
 
 pub(crate) use create::create_tree;
@@ -60,6 +61,13 @@ pub(super) async fn serve(
     let row = convert::stored(&scheme, &asked);
     let mut call = Call { server, identity, asked, row, target: &target, warnings: Vec::new() };
     call.check_shape(verb)?;
+    match &request {
+        Request::Create { options, .. } => wire::check_write(options, "CreateOptions", None),
+        Request::Update { options, .. } => wire::check_write(options, "UpdateOptions", None),
+        Request::Patch { patch, options, .. } => wire::check_write(options, "PatchOptions", Some(patch)),
+        _ => Ok(()),
+    }
+    .map_err(|status| *status)?;
     let Answer { response, created, .. } = dispatch(&mut call, request).await?;
     let response = convert::response(&call.row, &call.asked, response)?;
     Ok(Answer { response, warnings: call.warnings, created })
@@ -101,9 +109,7 @@ async fn patch_verb(
     scope: Scope,
 ) -> Result<Answer, Status> {
     if patch.kind == PatchType::Apply {
-        return Err(status::unsupported_media_type(
-            "server-side apply is not served: send a JSON patch, a merge patch or a strategic merge patch",
-        ));
+        return apply::apply(call, patch, options, scope).await;
     }
     patch::patch(call, patch, options, scope).await.map(object)
 }

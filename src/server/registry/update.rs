@@ -10,6 +10,7 @@ use crate::api::{Object, Revision, Status, field, status};
 use crate::client::{Payload, Response, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
 use crate::server::authorize::refusal;
+use crate::server::managed::{Owners, keep_times};
 use crate::server::tree::{at, copy_field, finalizers, map_mut, metadata_mut, text};
 use crate::server::{Answer, Attributes, Decision, admission, strategy};
 use crate::store::cached;
@@ -64,6 +65,7 @@ pub(super) async fn update(
     check_name(call, &tree)?;
     check_namespace(call, &mut tree)?;
     let creates = scope == Scope::Main && strategy::of(&call.row).create_on_update;
+    let owners = Owners::of(call, options);
     loop {
         if creates && call.current().await?.is_none() {
             match create_absent(call, tree.clone(), options).await {
@@ -72,7 +74,12 @@ pub(super) async fn update(
                 answer => return answer,
             }
         }
-        let change = |call: &mut Call<'_>, current: &Object| replace(call, tree.clone(), current, scope);
+        let change = |call: &mut Call<'_>, current: &Object| {
+            check_uid(call, &tree, current.uid())?;
+            let mut new = tree.clone();
+            owned(call, &owners, &mut new, current, scope)?;
+            replace(call, new, current, scope)
+        };
         match modify(call, options.dry_run, change).await {
             // It has gone meanwhile: it is made.
             Err(status) if creates && status.code == 404 && call.current().await?.is_none() => {}
@@ -87,12 +94,18 @@ async fn create_absent(call: &mut Call<'_>, tree: Value, options: &WriteOptions)
     if !matches!(text(&tree, &["metadata", "resourceVersion"]), "" | "0") {
         return Err(call.conflict(status::OBJECT_MODIFIED));
     }
-    let attributes = Attributes::on("create", call.target);
-    if let Decision::Deny { reason } = call.server.authorize(call.identity, &attributes) {
-        return Err(refusal(call.identity, &attributes, &reason));
-    }
+    check_create(call)?;
     let object = create_tree(call, tree, options).await?;
     Ok(Answer { created: true, ..Response::Object(object).into() })
+}
+
+/// Who changes an object that is not there must be allowed to make it.
+pub(super) fn check_create(call: &Call<'_>) -> Result<(), Status> {
+    let attributes = Attributes::on("create", call.target);
+    match call.server.authorize(call.identity, &attributes) {
+        Decision::Deny { reason } => Err(refusal(call.identity, &attributes, &reason)),
+        Decision::Allow => Ok(()),
+    }
 }
 
 /// Reads an object, decides what becomes of it and commits that, again and again until nobody
@@ -147,7 +160,22 @@ where
     }
 }
 
-/// What becomes of an object that is to be `new`.
+/// Gives an object that is to be `new` its defaults and its owners.
+pub(super) fn owned(
+    call: &Call<'_>,
+    owners: &Owners,
+    new: &mut Value,
+    current: &Object,
+    scope: Scope,
+) -> Result<(), Status> {
+    if scope == Scope::Main {
+        default(call, new)?;
+    }
+    owners.update(&current.tree(), new);
+    Ok(())
+}
+
+/// What becomes of an object that is to be `new`, which has its defaults and its owners.
 pub(crate) fn replace(
     call: &mut Call<'_>,
     mut new: Value,
@@ -155,11 +183,7 @@ pub(crate) fn replace(
     scope: Scope,
 ) -> Result<Next, Status> {
     let old = current.tree();
-    check_uid(call, &new, current.uid())?;
     check_revision(call, &new, current)?;
-    if scope == Scope::Main {
-        default(call, &mut new)?;
-    }
     keep_metadata(&mut new, &old);
     let rules = strategy::of(&call.row);
     let mut new = match scope {
@@ -174,6 +198,7 @@ pub(crate) fn replace(
         Scope::Finalize => {
             let mut kept = (*old).clone();
             copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "finalizers");
+            copy_field(metadata_mut(&mut kept), new["metadata"].as_object(), "managedFields");
             kept
         }
     };
@@ -181,6 +206,7 @@ pub(crate) fn replace(
         let next = current.generation() + 1;
         metadata_mut(&mut new).insert("generation".into(), next.into());
     }
+    keep_times(&mut new, &old);
     let next = call.object(new)?;
     if next.body() == current.body() {
         return Ok(if is_finished(&old, &old) { Next::Finish(Box::new(next)) } else { Next::Keep });
@@ -262,15 +288,8 @@ pub(super) fn check_name(call: &Call<'_>, tree: &Value) -> Result<(), Status> {
 fn keep_metadata(new: &mut Value, old: &Value) {
     let metadata = metadata_mut(new);
     let kept = old["metadata"].as_object();
-    // Nobody is recorded as a manager here, so who was elsewhere stays it.
-    for field in [
-        "uid",
-        "generation",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "managedFields",
-    ] {
+    for field in ["uid", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    {
         copy_field(metadata, kept, field);
     }
     metadata.remove("selfLink");
@@ -288,8 +307,9 @@ fn status_only(rules: &strategy::Strategy, row: &crate::api::Resource, new: Valu
     if let Some(kept) = kept.as_object_mut() {
         copy_field(kept, new.as_object(), "status");
     }
+    let fresh = new["metadata"].as_object();
+    copy_field(metadata_mut(&mut kept), fresh, "managedFields");
     if rules.status_writes_metadata(row) {
-        let fresh = new["metadata"].as_object();
         for field in ["labels", "annotations", "finalizers"] {
             copy_field(metadata_mut(&mut kept), fresh, field);
         }

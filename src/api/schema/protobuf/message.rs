@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
 
+use serde_json::{Map, Value};
+
 use crate::api::schema::table::{self, Body, Entry, Field, Scalar, Shape};
 
 /// A type's fields.
@@ -164,6 +166,44 @@ impl Slot {
     }
 }
 
+/// What [`zeros`](crate::api::schema::zeros) holds of a type.
+pub(in crate::api::schema) fn zeros(entry: &'static Entry) -> Vec<(&'static str, Value)> {
+    let mut out = Vec::new();
+    known(entry).message().zeros(&mut out);
+    // The one field that Go leaves out for its own sake (`omitzero`).
+    out.retain(|(name, _)| *name != "creationTimestamp");
+    out
+}
+
+impl Message {
+    fn zeros(&self, out: &mut Vec<(&'static str, Value)>) {
+        for (_, part) in &self.parts {
+            match part {
+                Part::Field(slot) => out.extend(slot.zero().map(|zero| (slot.field.name, zero))),
+                Part::Inline(_, inner) => inner.zeros(out),
+            }
+        }
+    }
+}
+
+impl Slot {
+    /// What is written where the field says nothing, if anything is.
+    fn zero(&self) -> Option<Value> {
+        let Self { field, kind, always } = self;
+        match kind {
+            Kind::Record(_) if *always => Some(Value::Object(Map::new())),
+            Kind::Scalar(Scalar::Quantity) if *always => Some("0".into()),
+            Kind::Scalar(Scalar::IntOrString) if *always => Some(0.into()),
+            Kind::Scalar(Scalar::Time | Scalar::MicroTime) | Kind::Json if *always => Some(Value::Null),
+            _ if !field.required => None,
+            Kind::Scalar(Scalar::String) if *always => Some("".into()),
+            Kind::Scalar(Scalar::Bool) if *always => Some(false.into()),
+            Kind::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Double) if *always => Some(0.into()),
+            _ => Some(Value::Null),
+        }
+    }
+}
+
 impl Kind {
     fn of(shape: &'static Shape) -> Self {
         match shape {
@@ -276,6 +316,29 @@ mod tests {
                 assert!(found.contains(&field.name), "{}.{}", entry.name(), field.name);
             }
         }
+    }
+
+    #[test]
+    fn what_is_no_pointer_is_written_though_it_says_nothing() {
+        let zeros = |name| {
+            let fields: Map<String, Value> = table::find(name)
+                .map(zeros)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, zero)| (name.to_owned(), zero))
+                .collect();
+            Value::Object(fields).to_string()
+        };
+        let spec = r#"{"selector":null,"strategy":{},"template":{}}"#;
+        assert_eq!(zeros("io.k8s.api.apps.v1.DeploymentSpec"), spec);
+        assert_eq!(zeros("io.k8s.api.core.v1.Pod"), r#"{"metadata":{},"spec":{},"status":{}}"#);
+        assert_eq!(zeros("io.k8s.api.core.v1.PodSpec"), r#"{"containers":null}"#);
+        assert_eq!(zeros("io.k8s.api.core.v1.Container"), r#"{"name":"","resources":{}}"#);
+        let condition = r#"{"lastProbeTime":null,"lastTransitionTime":null,"status":"","type":""}"#;
+        assert_eq!(zeros("io.k8s.api.core.v1.PodCondition"), condition);
+        let target = r#"{"containerPort":0}"#;
+        assert_eq!(zeros("io.k8s.api.core.v1.ContainerPort"), target);
+        assert_eq!(zeros("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"), "{}");
     }
 
     fn names(message: &Message, found: &mut Vec<&'static str>) {
