@@ -15,8 +15,11 @@ use super::server_kit::*;
 struct Part {
     labels: Vec<(char, u8)>,
     replicas: Option<u8>,
-    containers: Vec<(char, u8, Vec<(char, u8)>)>,
+    containers: Vec<Container>,
 }
+
+/// Name, image, and variables with their values.
+type Container = (char, u8, Vec<(char, u8)>);
 
 fn entries(names: &'static str) -> impl Strategy<Value = Vec<(char, u8)>> {
     let names: Vec<char> = names.chars().collect();

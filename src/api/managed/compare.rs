@@ -40,9 +40,9 @@ impl Comparison {
         match filter {
             None => self,
             Some(filter) => Self {
-                removed: filter.apply(&self.removed),
-                modified: filter.apply(&self.modified),
-                added: filter.apply(&self.added),
+                removed: filter.keep(self.removed),
+                modified: filter.keep(self.modified),
+                added: filter.keep(self.added),
             },
         }
     }

@@ -13,6 +13,7 @@ use super::entries::{ManagedFields, Manager, Operation, Owned};
 use super::error::Error;
 use super::filter::Filter;
 use super::last_applied;
+use super::schema::Schema;
 use super::set::FieldSet;
 use super::updater::Updater;
 use super::validate::Duplicates;
@@ -168,12 +169,15 @@ impl<'a> FieldManager<'a> {
         now: Timestamp,
     ) -> Result<ManagedFields, Error> {
         self.validate("convert new object", "to smd typed", new, Duplicates::Allowed)?;
-        self.validate("convert live object", "to smd typed", live, Duplicates::Allowed)?;
-        let (mut entries, changed) = self
+        // Of a built-in kind, what is stored has been looked at when it was written.
+        if self.versions.schema(self.api_version).is_some_and(Schema::may_change) {
+            self.validate("convert live object", "to smd typed", live, Duplicates::Allowed)?;
+        }
+        let (mut entries, mut changed) = self
             .updater()
             .update(live, new, &managed.entries)
             .map_err(|error| error.in_front(&format!("failed to update ManagedFields ({})", told(new))))?;
-        let changed = changed.difference(unowned());
+        changed.subtract(unowned());
         if !changed.is_empty() {
             let manager = Manager::new(who, Operation::Update, self.api_version, self.subresource);
             let before = entries.remove(&manager).map(|owned| owned.fields).unwrap_or_default();
@@ -211,7 +215,7 @@ impl<'a> FieldManager<'a> {
         let manager = Manager::new(who, Operation::Apply, self.api_version, self.subresource);
         let mut outcome = self.updater().apply(live, config, &managed.entries, &manager, force)?;
         if let Some(mut owned) = outcome.owners.remove(&manager) {
-            owned.fields = owned.fields.difference(unowned());
+            owned.fields.subtract(unowned());
             if outcome.tree.is_some() {
                 owned.time = Some(now);
             }

@@ -127,25 +127,48 @@ impl FieldSet {
     /// stays.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        self.map(|element, node| match other.nodes.get(element) {
-            None => node.clone(),
-            Some(theirs) => Node {
-                member: node.member && !theirs.member,
-                children: node.children.difference(&theirs.children),
-            },
-        })
+        let mut out = self.clone();
+        out.subtract(other);
+        out
+    }
+
+    /// Takes away the paths of the other, as [`difference`](Self::difference) does.
+    pub(super) fn subtract(&mut self, other: &Self) {
+        self.change(other, &mut |node, theirs| {
+            node.member &= !theirs.member;
+            node.children.subtract(&theirs.children);
+        });
     }
 
     /// The paths of this set that are neither in the other nor below a path of it.
     #[must_use]
     pub fn recursive_difference(&self, other: &Self) -> Self {
-        self.map(|element, node| match other.nodes.get(element) {
-            None => node.clone(),
-            Some(theirs) if theirs.member => Node::default(),
-            Some(theirs) => {
-                Node { member: node.member, children: node.children.recursive_difference(&theirs.children) }
+        let mut out = self.clone();
+        out.subtract_below(other);
+        out
+    }
+
+    /// Takes away the paths of the other and what is below them.
+    pub(super) fn subtract_below(&mut self, other: &Self) {
+        self.change(other, &mut |node, theirs| {
+            if theirs.member {
+                *node = Node::default();
+            } else {
+                node.children.subtract_below(&theirs.children);
             }
-        })
+        });
+    }
+
+    /// Changes what both sets have at the same elements.
+    fn change(&mut self, other: &Self, change: &mut dyn FnMut(&mut Node, &Node)) {
+        for (element, theirs) in &other.nodes {
+            if let Some(node) = self.nodes.get_mut(element) {
+                change(node, theirs);
+                if node.is_empty() {
+                    self.nodes.remove(element);
+                }
+            }
+        }
     }
 
     /// The paths below which the set has none.
@@ -196,6 +219,14 @@ impl FieldSet {
         if !node.is_empty() {
             self.nodes.insert(element, node);
         }
+    }
+
+    /// Changes every node; those that are empty then are none.
+    pub(super) fn change_all(&mut self, mut change: impl FnMut(&PathElement, &mut Node)) {
+        self.nodes.retain(|element, node| {
+            change(element, node);
+            !node.is_empty()
+        });
     }
 
     /// The set with other nodes in the place of its own.
