@@ -99,7 +99,10 @@ async fn a_scale_s_status_and_what_it_is_not_change_nothing() {
     assert_eq!((missing.code, missing.reason.as_str()), (404, "NotFound"));
     let mut other = scale(3);
     other["metadata"]["name"] = "other".into();
-    assert_eq!(status_of(kit.apply("one", "default", "deployments/test/scale").send(other).await).code, 400);
+    assert_eq!(
+        status_of(kit.apply("one", "default", "deployments/test/scale").force().send(other).await).code,
+        400
+    );
     let wrong = workload("Deployment");
     let status = status_of(kit.apply("one", "default", "deployments/test/scale").send(wrong).await);
     assert_eq!(status.message, "invalid object type: apps/v1, Kind=Deployment");
@@ -136,7 +139,7 @@ async fn a_custom_resource_s_scale_is_owned_where_its_replicas_are() {
     assert_eq!(
         kit.owners("default", "widgets/test").await,
         [
-            r#"Apply one {"f:spec":{"f:color":{}}}"#,
+            r#"Apply one {"f:spec":{".":{},"f:color":{},"f:size":{}}}"#,
             r#"Update scaler/scale {"f:spec":{"f:size":{"f:count":{}}}}"#,
         ]
     );

@@ -82,7 +82,7 @@ async fn whoever_names_no_manager_is_known_by_their_program() {
         kit.owners("", &format!("ipaddresses/{address}")).await,
         [concat!(
             r#"Update kube-apiserver {"f:metadata":{"f:labels":{".":{},"f:ipaddress.kubernetes.io/ip-family":{},"#,
-            r#""f:ipaddress.kubernetes.io/managed-by":{}}},"f:spec":{"f:parentRef":{".":{},"f:group":{},"f:name":{},"#,
+            r#""f:ipaddress.kubernetes.io/managed-by":{}}},"f:spec":{"f:parentRef":{".":{},"f:name":{},"#,
             r#""f:namespace":{},"f:resource":{}}}}"#
         )]
     );
@@ -336,7 +336,7 @@ async fn a_custom_resource_is_owned_by_entry_and_its_lists_as_a_whole() {
     let slot = |spec: Value| json!({"apiVersion": "example.com/v1", "kind": "Slot", "metadata": {"name": "a"}, "spec": spec});
     let made =
         kit.apply("one", "ns", "slots/a").send(slot(json!({"nodeName": "n", "list": [1]}))).await.unwrap();
-    assert_eq!(owners_of(&made), [r#"Apply one {"f:spec":{"f:list":{},"f:nodeName":{}}}"#]);
+    assert_eq!(owners_of(&made), [r#"Apply one {"f:spec":{".":{},"f:list":{},"f:nodeName":{}}}"#]);
     second(&kit).await;
     let again =
         kit.apply("one", "ns", "slots/a").send(slot(json!({"nodeName": "n", "list": [1]}))).await.unwrap();

@@ -75,7 +75,6 @@ pub(super) fn object(call: &Call<'_>, service: &Value, address: IpAddr) -> Resul
         },
         "spec": {
             "parentRef": {
-                "group": "",
                 "resource": "services",
                 "namespace": text(service, &["metadata", "namespace"]),
                 "name": text(service, &["metadata", "name"]),

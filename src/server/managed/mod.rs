@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::served::Served;
 use super::ApiServer;
@@ -203,30 +203,35 @@ fn without(error: &Error) -> ManagedFields {
 /// Source: `IgnoreManagedFieldsTimestampsTransformer` of `k8s.io/apiserver/pkg/endpoints/handlers/fieldmanager`
 /// (1.36).
 pub(crate) fn keep_times(new: &mut Value, old: &Value) {
-    let of = |tree: &Value| at(tree, &["metadata", "managedFields"]).cloned();
+    let of = |tree| at(tree, &["metadata", "managedFields"]);
     let (Some(mine), Some(theirs)) = (of(new), of(old)) else { return };
     if mine == theirs || !same_but_for_owners(new, old) {
         return;
     }
-    if let (Ok(mine), Ok(before)) = (ManagedFields::decode(Some(&mine)), ManagedFields::decode(Some(&theirs)))
+    if let (Ok(mine), Ok(before)) = (ManagedFields::decode(Some(mine)), ManagedFields::decode(Some(theirs)))
         && mine.with_times_of(&before) == before
     {
-        metadata_mut(new).insert("managedFields".into(), theirs);
+        metadata_mut(new).insert("managedFields".into(), theirs.clone());
     }
 }
 
 fn same_but_for_owners(new: &Value, old: &Value) -> bool {
-    let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return false };
-    let metadata = |tree: &serde_json::Map<String, Value>| {
-        let fields = tree.get("metadata").and_then(Value::as_object).into_iter().flatten();
-        fields
-            .filter(|(name, _)| !matches!(name.as_str(), "managedFields" | "resourceVersion"))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect::<serde_json::Map<_, _>>()
-    };
-    new.len() == old.len()
-        && new.iter().all(|(name, value)| name == "metadata" || old.get(name) == Some(value))
-        && metadata(new) == metadata(old)
+    let metadata = |tree| at(tree, &["metadata"]).and_then(Value::as_object);
+    let counts = |name: &str| !matches!(name, "managedFields" | "resourceVersion");
+    same_but(new.as_object(), old.as_object(), |name| name != "metadata")
+        && same_but(metadata(new), metadata(old), counts)
+}
+
+/// Whether the entries that count are the same.
+fn same_but(
+    one: Option<&Map<String, Value>>,
+    other: Option<&Map<String, Value>>,
+    counts: impl Fn(&str) -> bool,
+) -> bool {
+    let (Some(one), Some(other)) = (one, other) else { return false };
+    let of = |map: &Map<String, Value>| map.keys().filter(|name| counts(name)).count();
+    of(one) == of(other)
+        && one.iter().filter(|(name, _)| counts(name)).all(|(name, value)| other.get(name) == Some(value))
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub(super) struct Slot {
     pub(super) kind: Kind,
     /// Whether the field is no pointer, and so written whatever it holds.
     pub(super) always: bool,
+    /// Whether JSON holds the field whatever it says.
+    written: bool,
 }
 
 /// What a value is to protobuf.
@@ -162,7 +164,8 @@ impl Slot {
             }
             _ => field.name == "metadata" || listed(&facts().always),
         };
-        Self { field, kind, always }
+        let written = field.required || listed(&facts().written);
+        Self { field, kind, always, written }
     }
 }
 
@@ -189,13 +192,13 @@ impl Message {
 impl Slot {
     /// What is written where the field says nothing, if anything is.
     fn zero(&self) -> Option<Value> {
-        let Self { field, kind, always } = self;
+        let Self { kind, always, written, .. } = self;
         match kind {
             Kind::Record(_) if *always => Some(Value::Object(Map::new())),
             Kind::Scalar(Scalar::Quantity) if *always => Some("0".into()),
             Kind::Scalar(Scalar::IntOrString) if *always => Some(0.into()),
             Kind::Scalar(Scalar::Time | Scalar::MicroTime) | Kind::Json if *always => Some(Value::Null),
-            _ if !field.required => None,
+            _ if !written => None,
             Kind::Scalar(Scalar::String) if *always => Some("".into()),
             Kind::Scalar(Scalar::Bool) if *always => Some(false.into()),
             Kind::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Double) if *always => Some(0.into()),
@@ -243,6 +246,7 @@ impl Kind {
 struct Facts {
     optional: BTreeMap<&'static str, Vec<&'static str>>,
     always: BTreeMap<&'static str, Vec<&'static str>>,
+    written: BTreeMap<&'static str, Vec<&'static str>>,
     messages: BTreeMap<&'static str, BTreeMap<u32, &'static str>>,
 }
 
@@ -258,6 +262,9 @@ fn facts() -> &'static Facts {
                 }
                 (Some("always"), Some(name)) => {
                     facts.always.insert(name, words.collect());
+                }
+                (Some("written"), Some(name)) => {
+                    facts.written.insert(name, words.collect());
                 }
                 (Some("message"), Some(name)) => {
                     let fields = words.filter_map(|word| word.split_once('='));
@@ -293,7 +300,7 @@ mod tests {
     #[test]
     fn the_facts_name_types_and_fields_of_the_table() {
         let facts = facts();
-        for (name, fields) in facts.optional.iter().chain(&facts.always) {
+        for (name, fields) in facts.optional.iter().chain(&facts.always).chain(&facts.written) {
             let listed: Vec<&str> = match (named(name), facts.messages.get(name)) {
                 (Some(entry), _) => entry.fields().iter().map(|field| field.name).collect(),
                 (None, Some(message)) => message.values().copied().collect(),
@@ -336,8 +343,13 @@ mod tests {
         assert_eq!(zeros("io.k8s.api.core.v1.Container"), r#"{"name":"","resources":{}}"#);
         let condition = r#"{"lastProbeTime":null,"lastTransitionTime":null,"status":"","type":""}"#;
         assert_eq!(zeros("io.k8s.api.core.v1.PodCondition"), condition);
-        let target = r#"{"containerPort":0}"#;
-        assert_eq!(zeros("io.k8s.api.core.v1.ContainerPort"), target);
+        assert_eq!(zeros("io.k8s.api.core.v1.ContainerPort"), r#"{"containerPort":0}"#);
+        let budget = r#"{"currentHealthy":0,"desiredHealthy":0,"disruptionsAllowed":0,"expectedPods":0}"#;
+        assert_eq!(zeros("io.k8s.api.policy.v1.PodDisruptionBudgetStatus"), budget);
+        assert_eq!(
+            zeros("io.k8s.api.core.v1.TypedLocalObjectReference"),
+            r#"{"apiGroup":null,"kind":"","name":""}"#
+        );
         assert_eq!(zeros("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"), "{}");
     }
 
