@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::ApiServer;
 use super::registry::{Call, create_tree, store_error};
+use super::{ApiServer, managed};
 use crate::api::{Status, status};
 use crate::client::{Identity, Target, WriteOptions};
 use crate::store;
@@ -32,7 +32,7 @@ impl ApiServer {
 
     async fn ensure(&self, plural: &str, namespace: &str, tree: Value) -> Result<(), Status> {
         let Some(row) = self.row("", "v1", plural) else { return Ok(()) };
-        let identity = Identity::user("system:apiserver").group("system:masters");
+        let identity = Identity::user("system:apiserver").group("system:masters").agent(managed::SERVER);
         let target = Target::all(&row).namespace(namespace);
         let name = tree["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let named = target.clone().name(name);

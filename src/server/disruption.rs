@@ -13,6 +13,7 @@ use super::tree::{at, map_mut, text};
 use crate::api::selector::LabelSelector;
 use crate::api::{Object, Resource, Status, status};
 use crate::server::allocate::Claims;
+use crate::server::managed::Owners;
 use crate::store::cached::ListQuery;
 
 /// So many evictions may wait until somebody has counted them.
@@ -41,10 +42,11 @@ pub(super) async fn check(call: &Call<'_>, pod: &Object, dry_run: bool) -> Resul
             return Ok(Leave::Unhealthy { budget: budget.name().to_owned() });
         }
         let now = call.server.env().clock.now_seconds();
-        let new = taken(&tree, pod.name(), budget.generation(), now)?;
+        let mut new = taken(&tree, pod.name(), budget.generation(), now)?;
         if dry_run {
             return Ok(Leave::Granted);
         }
+        Owners::server(call.server, &row, "status").update(&tree, &mut new);
         let object = Object::from_tree(row.clone(), budget.revision(), new)
             .map_err(|error| status::internal(error.to_string()))?;
         let change = Change::Update { object, from: budget.revision() };

@@ -31,6 +31,7 @@ mod health;
 pub mod https;
 mod in_process;
 mod limits;
+mod managed;
 mod metrics;
 mod registry;
 pub mod rest;

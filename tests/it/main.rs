@@ -5,6 +5,7 @@
 #[cfg(not(feature = "portable"))]
 compile_error!("the tests need every part that needs only Rust: cargo test --features portable");
 
+mod apply_kit;
 mod bad_input;
 mod client_conformance;
 mod clients;
@@ -19,6 +20,7 @@ mod kube_apiserver_store;
 mod kube_rs;
 mod kube_rs_connect;
 mod kubectl;
+mod kubectl_apply;
 mod kubectl_cluster;
 mod kubectl_connect;
 mod kubectl_crd;
@@ -46,6 +48,10 @@ mod rest_watch_socket;
 mod runtime;
 mod sched;
 mod server_admission;
+mod server_apply;
+mod server_apply_properties;
+mod server_apply_scale;
+mod server_apply_status;
 mod server_authentication;
 mod server_authorize;
 mod server_broken;
@@ -61,6 +67,7 @@ mod server_kit;
 mod server_leases;
 mod server_list;
 mod server_list_tokens;
+mod server_managed_fields;
 mod server_pod_parts;
 mod server_pods;
 mod server_races;

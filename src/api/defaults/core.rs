@@ -89,9 +89,7 @@ pub fn secret(object: &mut Fields) {
 
 /// A Namespace.
 pub fn namespace(object: &mut Fields) {
-    let mut deleting = false;
     child(object, "metadata", |metadata| {
-        deleting = metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null());
         let name = text(metadata, "name").to_owned();
         if !name.is_empty() {
             made(metadata, "labels", |labels| {
@@ -99,10 +97,6 @@ pub fn namespace(object: &mut Fields) {
             });
         }
     });
-    // One that is being deleted has lost its finalizer for good.
-    if !deleting {
-        made(object, "spec", |spec| absent(spec, "finalizers", json!(["kubernetes"])));
-    }
     made(object, "status", |status| blank(status, "phase", "Active"));
 }
 

@@ -54,6 +54,11 @@ impl Schema {
         Self(Source::Custom(None))
     }
 
+    /// Whether what fitted once may fit no longer, since a definition is another by now.
+    pub(super) fn may_change(&self) -> bool {
+        matches!(self.0, Source::Custom(_))
+    }
+
     pub(super) fn root(&self) -> Type<'_> {
         match &self.0 {
             Source::Table(entry) => Type::Record(entry, &PLAIN),

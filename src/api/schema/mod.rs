@@ -133,6 +133,14 @@ pub fn apply_defaults(resource: &Resource, tree: &mut Value) {
     }
 }
 
+/// The fields of a type that Go writes though they say nothing, because they are no pointers or are required,
+/// with what it writes then: a record without fields, an empty text, null.
+///
+/// Trees here leave most of them out; who compares what Kubernetes would have written must count them.
+pub(crate) fn zeros(entry: &'static table::Entry) -> &'static [(&'static str, Value)] {
+    entry.zeros.get_or_init(|| protobuf::zeros(entry))
+}
+
 /// The name of the table's type of every kind that has one.
 #[must_use]
 pub fn name_of(group: &str, version: &str, kind: &str) -> Option<&'static str> {

@@ -21,6 +21,8 @@ pub struct Entry {
     head: &'static str,
     body: &'static str,
     compiled: OnceLock<Type>,
+    /// What [`zeros`](super::zeros) has found.
+    pub(super) zeros: OnceLock<Vec<(&'static str, Value)>>,
 }
 
 /// A type: a struct with fields, or another name for something else.
@@ -188,8 +190,14 @@ fn cut(text: &'static str, index: &mut Index) {
             let end = fields_end(after);
             let short = head.split(' ').next().unwrap_or_default();
             let name = format!("{package}.{short}");
-            let entry =
-                Entry { name: name.clone(), package, head, body: &after[..end], compiled: OnceLock::new() };
+            let entry = Entry {
+                name: name.clone(),
+                package,
+                head,
+                body: &after[..end],
+                compiled: OnceLock::new(),
+                zeros: OnceLock::new(),
+            };
             index.types.insert(name, entry);
             rest = &after[end..];
         }

@@ -7,6 +7,7 @@ use super::{Call, decode};
 use crate::api::{Object, Status, defaults, names, schema, status, warnings};
 use crate::client::{Payload, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
+use crate::server::managed::Owners;
 use crate::server::tree::{at, metadata_mut, text};
 use crate::server::{admission, strategy};
 
@@ -36,8 +37,18 @@ pub(crate) async fn create_tree(
         // Kubernetes has no reason for this one, and answers 500.
         return Err(status::failure(500, "", "resourceVersion should not be set on objects to be created"));
     }
-    let _gate = call.server.may_create(&call.row, text(&tree, &["metadata", "name"])).await?;
     default(call, &mut tree)?;
+    Owners::of(call, options).create(&mut tree);
+    create_owned(call, tree, options).await
+}
+
+/// Makes an object of a tree that has its defaults and its owners.
+pub(super) async fn create_owned(
+    call: &mut Call<'_>,
+    mut tree: Value,
+    options: &WriteOptions,
+) -> Result<Object, Status> {
+    let _gate = call.server.may_create(&call.row, text(&tree, &["metadata", "name"])).await?;
     admission::create(call, &mut tree, options.dry_run).await?;
     fill_metadata(call, &mut tree);
     let base = text(&tree, &["metadata", "generateName"]).to_owned();
@@ -140,14 +151,9 @@ fn fill_metadata(call: &Call<'_>, tree: &mut Value) {
     let now = call.server.env().clock.now_seconds().to_string();
     let uid = call.server.new_uid();
     let metadata = metadata_mut(tree);
-    for field in [
-        "resourceVersion",
-        "generation",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "managedFields",
-        "selfLink",
-    ] {
+    for field in
+        ["resourceVersion", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"]
+    {
         metadata.remove(field);
     }
     metadata.insert("creationTimestamp".into(), now.into());

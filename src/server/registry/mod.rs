@@ -1,5 +1,6 @@
 //! The verbs, for any row: what each does, step by step, until one commit to the store.
 
+mod apply;
 mod collection;
 mod corrupt;
 mod create;
@@ -18,7 +19,7 @@ use serde_json::Value;
 
 use super::{Answer, ApiServer, admission, convert, definitions, reviews, subresources};
 use crate::api::{Object, ObjectKey, Resource, Revision, Status, field, names, status, validation};
-use crate::client::{Identity, Patch, PatchType, Request, Response, Target, WriteOptions};
+use crate::client::{Identity, Patch, PatchType, Request, Response, Target, WriteOptions, wire};
 use crate::store;
 
 pub(crate) use create::{create_tree, default};
@@ -62,6 +63,13 @@ pub(super) async fn serve(
     let row = convert::judged(&scheme, &asked);
     let mut call = Call { asked, ..Call::new(server, identity, row, &target) };
     call.check_shape(verb)?;
+    match &request {
+        Request::Create { options, .. } => wire::check_write(options, "CreateOptions", None),
+        Request::Update { options, .. } => wire::check_write(options, "UpdateOptions", None),
+        Request::Patch { patch, options, .. } => wire::check_write(options, "PatchOptions", Some(patch)),
+        _ => Ok(()),
+    }
+    .map_err(|status| *status)?;
     let deprecation = call.row.custom.as_ref().and_then(|version| version.deprecation.clone());
     call.warnings.extend(deprecation);
     let writes = !matches!(verb, "get" | "list" | "watch") && definitions::is_definition(&call.row);
@@ -119,9 +127,7 @@ async fn patch_verb(
     scope: Scope,
 ) -> Result<Answer, Status> {
     if patch.kind == PatchType::Apply {
-        return Err(status::unsupported_media_type(
-            "server-side apply is not served: send a JSON patch, a merge patch or a strategic merge patch",
-        ));
+        return apply::apply(call, patch, options, scope).await;
     }
     patch::patch(call, patch, options, scope).await.map(object)
 }

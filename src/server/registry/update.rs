@@ -11,6 +11,7 @@ use crate::api::{Object, Revision, Status, field, status, warnings};
 use crate::client::{Payload, Response, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
 use crate::server::authorize::refusal;
+use crate::server::managed::{Owners, keep_times};
 use crate::server::tree::{at, copy_field, finalizers, map_mut, metadata_mut, text};
 use crate::server::{Answer, Attributes, Decision, admission, convert, strategy};
 use crate::store::cached;
@@ -81,6 +82,7 @@ pub(super) async fn update(
     check_name(call, &tree)?;
     check_namespace(call, &mut tree)?;
     let creates = scope == Scope::Main && strategy::of(&call.row).create_on_update;
+    let owners = Owners::of(call, options);
     loop {
         if creates && call.current().await?.is_none() {
             match create_absent(call, tree.clone(), options).await {
@@ -89,7 +91,12 @@ pub(super) async fn update(
                 answer => return answer,
             }
         }
-        let change = |call: &mut Call<'_>, current: &Object| replace(call, tree.clone(), current, scope);
+        let change = |call: &mut Call<'_>, current: &Object| {
+            check_uid(call, &tree, current.uid())?;
+            let mut new = tree.clone();
+            owned(call, &owners, &mut new, current, scope)?;
+            replace(call, new, current, scope)
+        };
         match modify(call, options.dry_run, change).await {
             // It has gone meanwhile: it is made.
             Err(status) if creates && status.code == 404 && call.current().await?.is_none() => {}
@@ -104,12 +111,18 @@ async fn create_absent(call: &mut Call<'_>, tree: Value, options: &WriteOptions)
     if !matches!(text(&tree, &["metadata", "resourceVersion"]), "" | "0") {
         return Err(call.conflict(status::OBJECT_MODIFIED));
     }
-    let attributes = Attributes::on("create", call.target);
-    if let Decision::Deny { reason } = call.server.authorize(call.identity, &attributes) {
-        return Err(refusal(call.identity, &attributes, &reason));
-    }
+    check_create(call)?;
     let object = create_tree(call, tree, options).await?;
     Ok(Answer { created: true, ..Response::Object(object).into() })
+}
+
+/// Who changes an object that is not there must be allowed to make it.
+pub(super) fn check_create(call: &Call<'_>) -> Result<(), Status> {
+    let attributes = Attributes::on("create", call.target);
+    match call.server.authorize(call.identity, &attributes) {
+        Decision::Deny { reason } => Err(refusal(call.identity, &attributes, &reason)),
+        Decision::Allow => Ok(()),
+    }
 }
 
 /// Reads an object, decides what becomes of it and commits that, again and again until nobody
@@ -171,14 +184,28 @@ where
     }
 }
 
-/// What becomes of an object that is to be `new`, if what it insists on holds.
+/// Gives an object that is to be `new` its defaults and its owners.
+pub(super) fn owned(
+    call: &Call<'_>,
+    owners: &Owners,
+    new: &mut Value,
+    current: &Object,
+    scope: Scope,
+) -> Result<(), Status> {
+    if !matches!(scope, Scope::Status | Scope::Finalize) || call.row.custom.is_some() {
+        default(call, new)?;
+    }
+    owners.update(&current.tree(), new);
+    Ok(())
+}
+
+/// What becomes of an object that is to be `new`, which has its defaults and its owners.
 pub(crate) fn replace(
     call: &mut Call<'_>,
     new: Value,
     current: &Object,
     scope: Scope,
 ) -> Result<Next, Status> {
-    check_uid(call, &new, current.uid())?;
     check_revision(call, &new, current)?;
     Ok(Next::Replace(Box::new(Replacement { tree: new, scope, scale: None })))
 }
@@ -208,9 +235,6 @@ async fn replaced(
 ) -> Result<Next, Status> {
     let Replacement { tree: mut new, scope, scale } = wanted;
     let old = current.tree();
-    if !matches!(scope, Scope::Status | Scope::Finalize) || call.row.custom.is_some() {
-        default(call, &mut new)?;
-    }
     match &scale {
         Some(paths) => scale::admit(call, paths, &mut new, current, dry_run).await?,
         None => admission::update(call, &mut new, current, dry_run).await?,
@@ -222,13 +246,17 @@ async fn replaced(
             if rules.keeps_status(&call.row) {
                 keep_status(&mut new, &old);
             }
-            (rules.update)(&strategy::Context::of(call), &mut new, &old);
+            let context = strategy::Context::of(call);
+            (rules.update)(&context, &mut new, &old);
+            let warnings = context.warnings();
+            call.warn(warnings);
             new
         }
         Scope::Status => status_only(call, rules, new, &old),
         Scope::Finalize => {
             let mut kept = (*old).clone();
             copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "finalizers");
+            copy_field(metadata_mut(&mut kept), new["metadata"].as_object(), "managedFields");
             kept
         }
         Scope::EphemeralContainers => strategy::pod::with_ephemeral_containers(&new, &old),
@@ -239,6 +267,7 @@ async fn replaced(
         let next = current.generation() + 1;
         metadata_mut(&mut new).insert("generation".into(), next.into());
     }
+    keep_times(&mut new, &old);
     let next = call.object(new)?;
     if next.body() == current.body() {
         if scale.is_none() {
@@ -334,15 +363,8 @@ pub(super) fn check_name(call: &Call<'_>, tree: &Value) -> Result<(), Status> {
 fn keep_metadata(new: &mut Value, old: &Value) {
     let metadata = metadata_mut(new);
     let kept = old["metadata"].as_object();
-    // Nobody is recorded as a manager here, so who was elsewhere stays it.
-    for field in [
-        "uid",
-        "generation",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "managedFields",
-    ] {
+    for field in ["uid", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    {
         copy_field(metadata, kept, field);
     }
     metadata.remove("selfLink");
@@ -360,8 +382,9 @@ fn status_only(call: &Call<'_>, rules: &strategy::Strategy, new: Value, old: &Va
     if let Some(kept) = kept.as_object_mut() {
         copy_field(kept, new.as_object(), "status");
     }
+    let fresh = new["metadata"].as_object();
+    copy_field(metadata_mut(&mut kept), fresh, "managedFields");
     if rules.status_writes_metadata(&call.row) {
-        let fresh = new["metadata"].as_object();
         for field in ["labels", "annotations", "finalizers"] {
             copy_field(metadata_mut(&mut kept), fresh, field);
         }

@@ -71,6 +71,7 @@ pub(super) const POD: Strategy = Strategy {
 pub(crate) fn with_ephemeral_containers(new: &Value, old: &Value) -> Value {
     let mut kept = old.clone();
     copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "ephemeralContainers");
+    copy_field(metadata_mut(&mut kept), new["metadata"].as_object(), "managedFields");
     kept
 }
 
@@ -85,6 +86,7 @@ pub(crate) fn resized(new: Value, old: &Value) -> Value {
     };
     const LISTS: [&str; 2] = ["containers", "initContainers"];
     let mut kept = old.clone();
+    copy_field(metadata_mut(&mut kept), new["metadata"].as_object(), "managedFields");
     if LISTS.iter().any(|list| names(&new, list) != names(old, list)) {
         map_mut(&mut kept, "spec");
         kept["spec"] = new["spec"].clone();

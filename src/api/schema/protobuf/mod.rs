@@ -18,6 +18,8 @@ mod read;
 mod wire;
 mod write;
 
+pub(super) use message::zeros;
+
 /// What every body starts with.
 pub(crate) const MAGIC: &[u8] = b"k8s\0";
 
