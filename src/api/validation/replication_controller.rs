@@ -51,6 +51,7 @@ pub(super) fn update(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
                 field: field.to_owned(),
                 value: value.value().clone(),
                 detail: "unknown non-convertible field".to_owned(),
+                value_omitted: false,
             });
         } else if !checks::same(selector.value(), &old.value()["spec"]["selector"]) {
             errors.push(selector.invalid("cannot update non-convertible selector"));

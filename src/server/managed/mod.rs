@@ -203,8 +203,8 @@ fn without(error: &Error) -> ManagedFields {
 /// Source: `IgnoreManagedFieldsTimestampsTransformer` of `k8s.io/apiserver/pkg/endpoints/handlers/fieldmanager`
 /// (1.36).
 pub(crate) fn keep_times(new: &mut Value, old: &Value) {
-    let of = |tree| at(tree, &["metadata", "managedFields"]);
-    let (Some(mine), Some(theirs)) = (of(new), of(old)) else { return };
+    const PATH: [&str; 2] = ["metadata", "managedFields"];
+    let (Some(mine), Some(theirs)) = (at(new, &PATH), at(old, &PATH)) else { return };
     if mine == theirs || !same_but_for_owners(new, old) {
         return;
     }
