@@ -423,7 +423,8 @@ async fn no_task_outlives_its_streams() {
             head(&mut io).await.unwrap();
         }
         if number % 3 > 1 {
-            io.write_all(&[7; 100_000]).await.ok().or(Some(())).unwrap();
+            // One that was refused meanwhile takes less of it.
+            let _ = io.write_all(&[7; 100_000]).await;
         }
         streams.push(io);
     }

@@ -37,7 +37,7 @@ pub(super) async fn serve(
     let options = LogOptions { follow: true, tail_lines: Some(0), since: None };
     let mut lines = logs.logs(&id, options).await.map_err(failed)?;
     let clock = context.env.clock.clone();
-    upgrade(&context.env, request, &SPEAKS, move |spoken, protocol, _| async move {
+    upgrade(&context.env, request, &SPEAKS, move |spoken, protocol| async move {
         let Some((output, mut input)) = open(spoken, protocol, wanted, &clock).await else { return };
         let printed = async {
             while let Some(Ok(line)) = lines.next().await {

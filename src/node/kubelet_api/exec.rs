@@ -37,7 +37,7 @@ pub(super) async fn serve(
     // A command that cannot be run is told on its channel, as by a kubelet: the connection stands first.
     let started = exec.exec(&id, ExecRequest { command, stdin, stdout, stderr, tty }).await;
     let clock = context.env.clock.clone();
-    upgrade(&context.env, request, &SPEAKS, move |spoken, protocol, _| async move {
+    upgrade(&context.env, request, &SPEAKS, move |spoken, protocol| async move {
         let Some((output, mut input)) = open(spoken, protocol, wanted, &clock).await else { return };
         let ending = match started {
             Ok(session) => carry(&output, &mut input, session).await,

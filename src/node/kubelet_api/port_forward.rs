@@ -65,7 +65,7 @@ pub(super) fn serve(
         uid: metadata.uid.clone().unwrap_or_default(),
         address,
     };
-    upgrade(&context.env, request, &SPEAKS, move |spoken, protocol, _| async move {
+    upgrade(&context.env, request, &SPEAKS, move |spoken, protocol| async move {
         match spoken {
             Spoken::Spdy(connection) => pod.serve(connection).await,
             Spoken::WebSocket(socket) => fixed::serve(&pod, *socket, Form::of(protocol), &ports).await,

@@ -19,7 +19,7 @@ use super::tunnel::tunnel;
 use super::{Answer, Refusal, full};
 use crate::client::wire::accept_key;
 use crate::client::wire::spdy::Connection;
-use crate::env::{Env, Tasks};
+use crate::env::{Clock, Env, Tasks};
 
 pub(super) type Socket = WebSocketStream<Watched<TokioIo<Upgraded>>>;
 
@@ -50,59 +50,40 @@ pub(super) enum Spoken {
     Spdy(Connection),
 }
 
+#[derive(Clone, Copy)]
 enum Carrier {
     WebSocket,
     Spdy,
 }
 
-const fn name(name: &'static str) -> HeaderName {
-    HeaderName::from_static(name)
+/// What the two sides have come to.
+struct Agreed {
+    carrier: Carrier,
+    /// The subprotocol as it is answered, where the caller has named any.
+    answered: Option<&'static str>,
+    /// What is spoken.
+    protocol: &'static str,
 }
 
-const STREAM_PROTOCOL: HeaderName = name("x-stream-protocol-version");
-const ACCEPTED_PROTOCOLS: HeaderName = name("x-accepted-stream-protocol-versions");
+const STREAM_PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-version");
+const ACCEPTED_PROTOCOLS: HeaderName = HeaderName::from_static("x-accepted-stream-protocol-versions");
 
 /// Answers the request for an upgrade, and hands the connection to `then` once it stands, with the
-/// subprotocol and the group of whatever tasks it needs. They end with it, and it ends after hours of silence.
+/// subprotocol. Whatever tasks a connection needs end with it, and it ends after hours of silence.
 pub(super) fn upgrade<F, Fut>(env: &Env, mut request: Request<Incoming>, speaks: &Speaks, then: F) -> Answer
 where
-    F: FnOnce(Spoken, &'static str, Tasks) -> Fut + Send + 'static,
+    F: FnOnce(Spoken, &'static str) -> Fut + Send + 'static,
     Fut: Future<Output = ()> + Send,
 {
     let headers = request.headers();
-    let (carrier, named) = match carrier(headers)? {
-        Carrier::WebSocket => (Carrier::WebSocket, websocket_protocol(headers, speaks)?),
-        Carrier::Spdy => match listed(headers, &STREAM_PROTOCOL).find(|name| speaks.spdy.contains(name)) {
-            Some(named) => {
-                let known = speaks.spdy.iter().find(|known| **known == named);
-                (Carrier::Spdy, (known.copied(), known.copied().unwrap_or_default()))
-            }
+    let agreed = match carrier(headers)? {
+        Carrier::WebSocket => websocket_protocol(headers, speaks)?,
+        Carrier::Spdy => match spdy_protocol(headers, speaks) {
+            Some(agreed) => agreed,
             None => return no_stream_protocol(headers, speaks),
         },
     };
-    let (answered, protocol) = named;
-    let mut response = Response::new(full(""));
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let answer = response.headers_mut();
-    answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    match carrier {
-        Carrier::WebSocket => {
-            let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
-            let accept = HeaderValue::try_from(accept_key(key)).map_err(|_| refuse("bad key"))?;
-            answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
-            answer.insert(SEC_WEBSOCKET_ACCEPT, accept);
-        }
-        Carrier::Spdy => {
-            answer.insert(UPGRADE, HeaderValue::from_static("SPDY/3.1"));
-        }
-    }
-    if let Some(answered) = answered {
-        let header = match carrier {
-            Carrier::WebSocket => SEC_WEBSOCKET_PROTOCOL,
-            Carrier::Spdy => STREAM_PROTOCOL,
-        };
-        answer.insert(header, HeaderValue::from_static(answered));
-    }
+    let response = response(&agreed, headers)?;
     let upgrade = hyper::upgrade::on(&mut request);
     let (tasks, clock) = (env.tasks.child(), env.clock.clone());
     env.tasks.spawn("upgraded connection", async move {
@@ -112,25 +93,8 @@ where
         };
         let (io, activity) = Watched::new(TokioIo::new(upgraded), &clock);
         let serve = async {
-            let spoken = match carrier {
-                Carrier::Spdy => {
-                    let (reader, writer) = tokio::io::split(io);
-                    Spoken::Spdy(Connection::start(reader, writer, &tasks, &clock))
-                }
-                Carrier::WebSocket => {
-                    let limits = WebSocketConfig::default()
-                        .max_message_size(Some(MESSAGE))
-                        .max_frame_size(Some(MESSAGE));
-                    let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits)).await;
-                    if answered.is_some_and(|name| name.starts_with(TUNNELLED)) {
-                        let (reader, writer) = tunnel(socket);
-                        Spoken::Spdy(Connection::start(reader, writer, &tasks, &clock))
-                    } else {
-                        Spoken::WebSocket(Box::new(socket))
-                    }
-                }
-            };
-            then(spoken, protocol, tasks.clone()).await;
+            let spoken = agreed.over(io, &tasks, &clock).await;
+            then(spoken, agreed.protocol).await;
             // What says goodbye has a moment for it.
             let _ = clock.timeout(2 * PARTING, tasks.idle()).await;
         };
@@ -140,6 +104,46 @@ where
         }
         tasks.shutdown().await;
     });
+    Ok(response)
+}
+
+impl Agreed {
+    async fn over(&self, io: Watched<TokioIo<Upgraded>>, tasks: &Tasks, clock: &Clock) -> Spoken {
+        if let Carrier::Spdy = self.carrier {
+            let (reader, writer) = tokio::io::split(io);
+            return Spoken::Spdy(Connection::start(reader, writer, tasks, clock));
+        }
+        let limits = WebSocketConfig::default().max_message_size(Some(MESSAGE)).max_frame_size(Some(MESSAGE));
+        let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits)).await;
+        if self.answered.is_some_and(|name| name.starts_with(TUNNELLED)) {
+            let (reader, writer) = tunnel(socket);
+            return Spoken::Spdy(Connection::start(reader, writer, tasks, clock));
+        }
+        Spoken::WebSocket(Box::new(socket))
+    }
+}
+
+fn response(agreed: &Agreed, headers: &HeaderMap) -> Result<Response<super::Body>, Refusal> {
+    let mut response = Response::new(full(""));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let answer = response.headers_mut();
+    answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    let named = match agreed.carrier {
+        Carrier::WebSocket => {
+            let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+            let accept = HeaderValue::try_from(accept_key(key)).map_err(|_| refuse("bad key"))?;
+            answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            answer.insert(SEC_WEBSOCKET_ACCEPT, accept);
+            SEC_WEBSOCKET_PROTOCOL
+        }
+        Carrier::Spdy => {
+            answer.insert(UPGRADE, HeaderValue::from_static("SPDY/3.1"));
+            STREAM_PROTOCOL
+        }
+    };
+    if let Some(answered) = agreed.answered {
+        answer.insert(named, HeaderValue::from_static(answered));
+    }
     Ok(response)
 }
 
@@ -172,16 +176,17 @@ pub(super) fn carries_spdy(headers: &HeaderMap) -> bool {
     }
 }
 
-/// What is answered as the subprotocol of a WebSocket, and what is spoken.
-fn websocket_protocol(
-    headers: &HeaderMap,
-    speaks: &Speaks,
-) -> Result<(Option<&'static str>, &'static str), Refusal> {
+/// The best of the subprotocols that the caller of a WebSocket offers.
+fn websocket_protocol(headers: &HeaderMap, speaks: &Speaks) -> Result<Agreed, Refusal> {
+    let carrier = Carrier::WebSocket;
     let offered: Vec<_> = listed(headers, &SEC_WEBSOCKET_PROTOCOL).collect();
     let spoken = speaks.websocket.iter().copied().find(|protocol| offered.contains(protocol));
     match (spoken, speaks.unnamed) {
-        (Some(spoken), _) => Ok((Some(spoken), spoken.strip_prefix(TUNNELLED).unwrap_or(spoken))),
-        (None, Some(unnamed)) if offered.is_empty() => Ok((None, unnamed)),
+        (Some(spoken), _) => {
+            let protocol = spoken.strip_prefix(TUNNELLED).unwrap_or(spoken);
+            Ok(Agreed { carrier, answered: Some(spoken), protocol })
+        }
+        (None, Some(protocol)) if offered.is_empty() => Ok(Agreed { carrier, answered: None, protocol }),
         _ => {
             let served = speaks.websocket;
             Err(refuse(format!(
@@ -189,6 +194,13 @@ fn websocket_protocol(
             )))
         }
     }
+}
+
+/// The caller's best of those that are spoken.
+fn spdy_protocol(headers: &HeaderMap, speaks: &Speaks) -> Option<Agreed> {
+    let known = |name: &str| speaks.spdy.iter().copied().find(|known| *known == name);
+    let protocol = listed(headers, &STREAM_PROTOCOL).find_map(known)?;
+    Some(Agreed { carrier: Carrier::Spdy, answered: Some(protocol), protocol })
 }
 
 /// Source: `Handshake` of `k8s.io/streaming/pkg/httpstream` (1.36).

@@ -281,6 +281,8 @@ mod tests {
     fn part() -> impl proptest::prelude::Strategy<Value = &'static str> {
         proptest::sample::select(vec![
             "<p x=/y>",
+            "\r\n",
+            "\r",
             "<",
             ">",
             "</a",
