@@ -51,6 +51,8 @@ pub(crate) fn print() {
             paths: Some(&names),
             body: Some(("PATCH", "application/merge-patch+json", value)),
             amount: Amount::Requests(OBJECTS),
+            // Each connection goes through the paths by itself.
+            connections: 1,
             ..load(&server, "", 32)
         }
         .run()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use windlass::client::{Client, ClientExt, Identity, Patch, PatchType, Payload, Target, WriteOptions};
+use windlass::client::{ClientExt, Identity, Patch, PatchType, Payload, Target, WriteOptions};
 use windlass::env::Env;
 use windlass::server::ApiServer;
 use windlass::server::https::{Certificates, HttpsOptions, HttpsServer, Tokens};

@@ -79,7 +79,13 @@ async fn a_form_that_there_is_not_is_refused_in_words() {
     assert_eq!(refused("/api", "text/html").await, served);
     let streamed = "only the following media types are accepted: application/json;stream=watch, \
                     application/vnd.kubernetes.protobuf;stream=watch";
-    assert_eq!(refused(&format!("{MAPS}?watch=true"), "application/yaml").await, streamed);
+    // The refusal itself is written as was asked.
+    let watch = get(&server, &format!("{MAPS}?watch=true"), &[("accept", "application/yaml")]).await;
+    assert_eq!(
+        (watch.code.as_u16(), &watch.headers["content-type"]),
+        (406, &"application/yaml".parse().unwrap())
+    );
+    assert!(watch.text.contains(&format!("\nmessage: \"{streamed}\"\n")), "{}", watch.text);
     let shape = |kind: &str| format!("application/json;as={kind};g=meta.k8s.io;v=v1");
     assert_eq!(
         refused(MAPS, &shape("PartialObjectMetadata")).await,

@@ -74,9 +74,9 @@ impl Http1 {
         http::Response::from_parts(parts, String::from_utf8(bytes.to_vec()).unwrap())
     }
 
-    /// Whether the server has ended the connection.
-    pub(crate) async fn is_closed(&mut self) -> bool {
-        self.sender.ready().await.is_err()
+    /// Waits until the server has ended the connection.
+    pub(crate) async fn closed(&self) {
+        self.driver.idle().await;
     }
 }
 
