@@ -121,12 +121,15 @@ impl CallCost {
             },
             Self::Pairs(factor) => 1 + factored(size(0)?.saturating_mul(size(1)?), factor),
             Self::Flatten => {
-                let depth = match args {
-                    [_, Ok(Value::Int(depth))] => *depth,
-                    _ => 1,
-                };
-                #[expect(clippy::cast_precision_loss, reason = "as cel-go counts")]
-                new_list(size(0)?, depth as f64)
+                match args {
+                    // A negative depth is refused, and a little cheaper for it.
+                    [_, Ok(Value::Int(depth @ i64::MIN..0))] => {
+                        (1 + NEW_LIST).saturating_sub(size(0)?.saturating_mul(depth.unsigned_abs()))
+                    }
+                    #[expect(clippy::cast_precision_loss, reason = "as cel-go counts")]
+                    [_, Ok(Value::Int(depth))] => new_list(size(0)?, *depth as f64),
+                    _ => new_list(size(0)?, 1.0),
+                }
             }
             Self::Compared(index) => {
                 let count = size(index)?;

@@ -38,7 +38,7 @@ pub(in super::super) fn equal<'a>(
             **left == **right
         }
         (Value::Duration(left), Value::Duration(right)) => left == right,
-        (Value::Timestamp(left), Value::Timestamp(right)) => left.nanoseconds() == right.nanoseconds(),
+        (Value::Timestamp(left), Value::Timestamp(right)) => left == right,
         (Value::Type(left), Value::Type(right)) => left.name() == right.name(),
         (Value::Optional(Some(left)), Value::Optional(Some(right))) => equal(left, right, meter)?,
         (Value::Optional(left), Value::Optional(right)) => left.is_none() && right.is_none(),
