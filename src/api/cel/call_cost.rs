@@ -7,7 +7,7 @@ use super::Fault;
 use super::cost::{NEW_LIST, PER_CHARACTER, PER_REGEX_CHARACTER, scaled};
 use super::estimate::COMPARED;
 use super::eval::Eval;
-use super::meter::Meter;
+use super::meter::{Meter, STEP};
 use super::value::{List, Map, Value};
 
 /// How a call's cost follows from its arguments and its result.
@@ -193,7 +193,7 @@ fn is_kubernetes(value: &Value<'_>) -> bool {
 
 /// What it costs to look at everything in a value.
 fn traversal(value: &Value<'_>, meter: &mut Meter) -> Result<u64, Fault> {
-    meter.look(8)?;
+    meter.look(STEP)?;
     Ok(match value {
         Value::String(text) => factored(text.len() as u64, PER_CHARACTER),
         Value::Bytes(octets) => factored(octets.len() as u64, PER_CHARACTER),

@@ -9,7 +9,7 @@ use super::Fault;
 use super::call_cost::CallCost;
 use super::cost::{NEW_LIST, NEW_MAP, SELECT};
 use super::library::{Regex, Regexes};
-use super::meter::Meter;
+use super::meter::{Meter, STEP};
 use super::plan::{Attribute, Call, Callee, Fold, Node, Qualifier, QualifierKey, Root};
 use super::value::{Builder, Joining, Key, List, Map, Value, equal, index, insert, show};
 
@@ -401,7 +401,7 @@ impl<'a> Run<'a, '_> {
 
     /// One turn of a fold; whether there may be another.
     fn step(&mut self, fold: &'a Fold) -> Result<bool, Fault> {
-        self.scope.meter.look(64)?;
+        self.scope.meter.look(STEP)?;
         match self.eval(&fold.condition) {
             Ok(Value::Bool(false)) => return Ok(false),
             Err(fault) if !fault.is_error() => return Err(fault),
