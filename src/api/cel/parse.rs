@@ -364,6 +364,11 @@ impl<'t> Parser<'t, '_, '_> {
             TokenKind::Ident => name.text.into(),
             // Names between backquotes are not part of Kubernetes' environments.
             TokenKind::EscapedIdent => return self.stop(name.at, "unsupported syntax: '`'"),
+            // What follows is then read as that operator.
+            TokenKind::Symbol if name.text == "in" && !optional => {
+                self.issues.report(name.at, "Syntax error: no viable alternative at input '.in'");
+                return Ok(operand);
+            }
             _ => return self.no_name(name),
         };
         self.take();
