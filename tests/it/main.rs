@@ -34,6 +34,7 @@ mod server_authorize;
 mod server_broken;
 mod server_compaction;
 mod server_crd;
+mod server_crd_https;
 mod server_crd_versions;
 mod server_custom;
 mod server_delete;

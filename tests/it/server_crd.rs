@@ -242,6 +242,7 @@ async fn of_two_definitions_of_one_kind_one_is_served_until_it_goes() {
             next = Some(object.name().to_owned()).filter(|name| *name != winners[0] && established(&tree));
         }
     }
+    kit.server.env().clock.sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(served(), [next.unwrap().trim_end_matches(".example.com")]);
 }
 
@@ -286,6 +287,7 @@ async fn a_definition_goes_on_going_after_a_restart() {
     let mut watch = second.watch("", "customresourcedefinitions", watch_options(|_| {})).await.unwrap();
     second.merge("default", "widgets/held", json!({"metadata": {"finalizers": null}})).await.unwrap();
     while !matches!(watch.next().await, Some(Ok(WatchEvent::Deleted(_)))) {}
+    second.server.env().clock.sleep(std::time::Duration::from_secs(1)).await;
     assert!(second.server.scheme().iter().all(|row| row.plural != "widgets"));
 }
 

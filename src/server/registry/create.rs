@@ -8,7 +8,7 @@ use crate::api::{Object, Status, defaults, names, schema, status};
 use crate::client::{Payload, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
 use crate::server::tree::{at, metadata_mut, text};
-use crate::server::{admission, strategy};
+use crate::server::{admission, convert, strategy};
 
 /// How often a name is made up before the caller hears of it.
 ///
@@ -76,6 +76,7 @@ async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Res
     let valid = call.object(tree.clone())?;
     let findings = call.server.validation().judge_create(&valid);
     call.accept(valid.name(), findings)?;
+    let valid = convert::as_stored(call.server, valid)?;
     let (mut avoid, ttl) = (Avoid::default(), call.server.ttl(&call.row));
     loop {
         let (object, claims) = Claims::of(call, None, valid.clone(), &avoid).await?;

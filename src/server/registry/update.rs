@@ -191,6 +191,7 @@ pub(crate) fn replace(
         Scope::Status | Scope::Finalize => rules.judge_update_status(&next, current),
     };
     call.accept(current.name(), findings)?;
+    let next = convert::as_stored(call.server, next)?;
     let tree = next.tree();
     Ok(if is_finished(&tree, &old) { Next::Finish(Box::new(next)) } else { Next::Put(Box::new(next)) })
 }
