@@ -41,6 +41,7 @@ fn widgets() -> Value {
             "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
         }),
     );
+    definition["spec"]["names"]["listKind"] = "WidgetCollection".into();
     definition["spec"]["versions"][0]["subresources"] = json!({"status": {},
         "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}});
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"] = json!({"type": "object", "properties": {"size": {"type": "integer"}, "note": {"type": "string",
@@ -101,6 +102,8 @@ async fn an_object_is_pruned_filled_in_and_judged() {
         kit.merge("default", "widgets/a", json!({"spec": {"colour": "red", "oops": 1}})).await.unwrap();
     assert_eq!((&merged["spec"]["colour"], merged["spec"].get("oops")), (&json!("red"), None));
     assert_eq!(merged["metadata"]["generation"], 2);
+    let list = get(&kit.server, "/apis/example.com/v1/widgets", &[]).await.json();
+    assert_eq!(list["kind"], "WidgetCollection");
     let body = widget("d", json!({"oops": 1, "deep": {"er": 1}}));
     let path = "/apis/example.com/v1/namespaces/default/widgets";
     let warned = write(&kit.server, Method::POST, path, &body).await;

@@ -153,8 +153,8 @@ impl Encoder {
                     return schema::encode_protobuf_list(&version, kind, &metadata, items).map(Bytes::from);
                 }
                 let head = format!(
-                    r#"{{"kind":"{}List","apiVersion":"{}","metadata":{metadata},"items":["#,
-                    resource.kind,
+                    r#"{{"kind":"{}","apiVersion":"{}","metadata":{metadata},"items":["#,
+                    resource.list_kind(),
                     resource.api_version()
                 );
                 let size: usize = list.items.iter().map(|object| object.body().len() + 32).sum();
