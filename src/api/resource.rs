@@ -200,6 +200,15 @@ impl Resource {
         }
     }
 
+    /// The kind of lists: `PodList`, or as a definition says.
+    #[must_use]
+    pub fn list_kind(&self) -> Cow<'_, str> {
+        match &self.custom {
+            Some(version) => Cow::Borrowed(&version.list_kind),
+            None => Cow::Owned(format!("{}List", self.kind)),
+        }
+    }
+
     /// Group, version and kind.
     #[must_use]
     pub fn gvk(&self) -> GroupVersionKind {

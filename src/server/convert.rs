@@ -121,7 +121,7 @@ pub(crate) async fn from_store(
     let Some(version) = row.custom.clone() else { return Ok(objects) };
     let mut others: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, object) in objects.iter().enumerate() {
-        if object.resource().version != row.version {
+        if !is_in(row, object) {
             others.entry(object.resource().version.to_string()).or_default().push(index);
         }
     }
@@ -138,13 +138,19 @@ pub(crate) async fn from_store(
     Ok(objects)
 }
 
+/// Whether an object that was read is in the version of `row`, and as its definition has it.
+fn is_in(row: &Resource, object: &Object) -> bool {
+    let read = object.resource();
+    row.custom.is_none() || (read.version == row.version && read.custom.is_some())
+}
+
 /// One object as the store has it, in the version of `row`.
 pub(crate) async fn one_from_store(
     server: &ApiServer,
     row: &Arc<Resource>,
     object: Object,
 ) -> Result<Object, Status> {
-    if row.custom.is_none() || object.resource().version == row.version {
+    if is_in(row, &object) {
         return Ok(object);
     }
     let converted = from_store(server, row, vec![object]).await?;
@@ -186,7 +192,7 @@ where
     let convert = move |object: Object| {
         let (server, row) = (server.upgrade(), row.clone());
         async move {
-            if row.custom.is_none() || object.resource().version == row.version {
+            if is_in(&row, &object) {
                 return Ok(object);
             }
             let server = server.ok_or_else(|| status::unavailable("the server ends"))?;
@@ -258,6 +264,23 @@ where
     selected.filter_map(std::future::ready)
 }
 
+/// An object as it will be read once it is stored: what the version in which it is stored does not declare
+/// is lost, and told to its writer. What a webhook makes of it is not asked for that.
+pub(crate) fn as_stored(server: &ApiServer, object: Object) -> Result<Object, Status> {
+    let row = object.resource().clone();
+    let Some(version) = row.custom.as_ref().filter(|version| !version.converts_by_webhook()) else {
+        return Ok(object);
+    };
+    let stored = server.stored_row(&row);
+    let Some(other) = stored.custom.as_ref().filter(|_| stored.version != row.version) else {
+        return Ok(object);
+    };
+    let mut tree = (*object.tree()).clone();
+    other.fit(&mut tree);
+    version.read(&mut tree);
+    Object::from_tree(row, object.revision(), tree).map_err(|error| status::internal(error.to_string()))
+}
+
 /// A change as the store gets it.
 pub(crate) async fn change(server: &ApiServer, change: Change) -> Result<Change, Status> {
     Ok(match change {
@@ -281,6 +304,9 @@ async fn custom_trees(
     to: &Resource,
     mut trees: Vec<Value>,
 ) -> Result<Vec<Value>, Status> {
+    if from.version == to.version {
+        return Ok(trees);
+    }
     if to.custom.as_ref().is_some_and(|version| version.converts_by_webhook()) {
         let converted = webhook::convert(server, from, to, trees).await;
         // Kubernetes has no reason for this one, and answers 500.

@@ -59,8 +59,7 @@ pub(super) async fn convert(
         .zip(converted)
         .enumerate()
         .map(|(index, (original, converted))| {
-            accept(original, converted, to)
-                .map_err(|why| returned(format!("invalid {}", why.replace("{}", &index.to_string()))))
+            accept(original, converted, to).map_err(|wrong| returned(wrong.sentence(index, objects.len())))
         })
         .collect()
 }
@@ -177,32 +176,50 @@ fn converted(answer: &Value, api_version: &str, uid: &str) -> Result<Vec<Value>,
     Ok(at(response, &["convertedObjects"]).and_then(Value::as_array).cloned().unwrap_or_default())
 }
 
+/// What is wrong with a converted object.
+enum Wrong {
+    /// Its version or kind.
+    Kind(String),
+    /// It is another object.
+    Other(String),
+    Metadata(String),
+}
+
+impl Wrong {
+    /// Kubernetes names the place of an object of many, and that of an only one where its kind is wrong.
+    fn sentence(self, index: usize, count: usize) -> String {
+        match (self, count) {
+            (Self::Kind(why), 1) => format!("invalid object at index 0: {why}"),
+            (Self::Other(why), 1) => format!("invalid object: {why}"),
+            (Self::Metadata(why), 1) => format!("invalid metadata: {why}"),
+            (Self::Kind(why) | Self::Other(why), _) => {
+                format!("invalid converted object at index {index}: {why}")
+            }
+            (Self::Metadata(why), _) => format!("invalid metadata in object at index {index}: {why}"),
+        }
+    }
+}
+
 /// A converted object, once it is found to be the original in the wanted version: nothing of its metadata
-/// may have changed but labels and annotations. `{}` in what is wrong stands for the object's place.
-fn accept(original: &Value, mut converted: Value, to: &Resource) -> Result<Value, String> {
+/// may have changed but labels and annotations.
+fn accept(original: &Value, mut converted: Value, to: &Resource) -> Result<Value, Wrong> {
     let wanted = to.api_version();
     let (got, kind) = (text(&converted, &["apiVersion"]), text(&converted, &["kind"]));
     if got != wanted {
-        return Err(format!(
-            "converted object at index {{}}: invalid groupVersion (expected {wanted}, received {got})"
-        ));
+        let why = format!("invalid groupVersion (expected {wanted}, received {got})");
+        return Err(Wrong::Kind(why));
     }
-    if kind != text(original, &["kind"]) {
-        let expected = text(original, &["kind"]);
-        return Err(format!(
-            "converted object at index {{}}: invalid kind (expected {expected}, received {kind})"
-        ));
+    let expected = text(original, &["kind"]);
+    if kind != expected {
+        return Err(Wrong::Kind(format!("invalid kind (expected {expected}, received {kind})")));
     }
     for (field, name) in [("name", "name"), ("namespace", "namespace"), ("uid", "UID")] {
         let (before, after) = (text(original, &["metadata", field]), text(&converted, &["metadata", field]));
         if before != after {
-            return Err(format!(
-                "converted object at index {{}}: must have the same {name}: {before} != {after}"
-            ));
+            return Err(Wrong::Other(format!("must have the same {name}: {before} != {after}")));
         }
     }
-    let metadata =
-        restored(original, &converted).map_err(|why| format!("metadata in object at index {{}}: {why}"))?;
+    let metadata = restored(original, &converted).map_err(Wrong::Metadata)?;
     converted["metadata"] = Value::Object(metadata);
     Ok(converted)
 }

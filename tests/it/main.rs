@@ -58,6 +58,7 @@ mod server_broken;
 mod server_compaction;
 mod server_connect;
 mod server_crd;
+mod server_crd_https;
 mod server_crd_versions;
 mod server_custom;
 mod server_delete;

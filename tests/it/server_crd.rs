@@ -41,6 +41,7 @@ fn widgets() -> Value {
             "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
         }),
     );
+    definition["spec"]["names"]["listKind"] = "WidgetCollection".into();
     definition["spec"]["versions"][0]["subresources"] = json!({"status": {},
         "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.size"}});
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"] = json!({"type": "object", "properties": {"size": {"type": "integer"}, "note": {"type": "string",
@@ -101,6 +102,8 @@ async fn an_object_is_pruned_filled_in_and_judged() {
         kit.merge("default", "widgets/a", json!({"spec": {"colour": "red", "oops": 1}})).await.unwrap();
     assert_eq!((&merged["spec"]["colour"], merged["spec"].get("oops")), (&json!("red"), None));
     assert_eq!(merged["metadata"]["generation"], 2);
+    let list = get(&kit.server, "/apis/example.com/v1/widgets", &[]).await.json();
+    assert_eq!(list["kind"], "WidgetCollection");
     let body = widget("d", json!({"oops": 1, "deep": {"er": 1}}));
     let path = "/apis/example.com/v1/namespaces/default/widgets";
     let warned = write(&kit.server, Method::POST, path, &body).await;
@@ -242,6 +245,7 @@ async fn of_two_definitions_of_one_kind_one_is_served_until_it_goes() {
             next = Some(object.name().to_owned()).filter(|name| *name != winners[0] && established(&tree));
         }
     }
+    kit.server.env().clock.sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(served(), [next.unwrap().trim_end_matches(".example.com")]);
 }
 
@@ -286,6 +290,7 @@ async fn a_definition_goes_on_going_after_a_restart() {
     let mut watch = second.watch("", "customresourcedefinitions", watch_options(|_| {})).await.unwrap();
     second.merge("default", "widgets/held", json!({"metadata": {"finalizers": null}})).await.unwrap();
     while !matches!(watch.next().await, Some(Ok(WatchEvent::Deleted(_)))) {}
+    second.server.env().clock.sleep(std::time::Duration::from_secs(1)).await;
     assert!(second.server.scheme().iter().all(|row| row.plural != "widgets"));
 }
 

@@ -140,8 +140,8 @@ impl Object {
         Self::from_plain_body(resource, revision, body)
     }
 
-    /// A custom resource as its definition has it by now, whatever it had when it was stored. In the version
-    /// in which it was stored, where only a webhook could make another of it.
+    /// A custom resource as its definition has it by now, whatever it had when it was stored. One that was
+    /// stored in another version stays in that one, of which nothing is known here.
     fn from_custom_body(
         resource: Arc<Resource>,
         version: &Version,
@@ -152,8 +152,7 @@ impl Object {
         let mut tree: Value =
             serde_json::from_slice(body).map_err(|source| DecodeError { what: what(), source })?;
         let stored = tree.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-        let is_own = stored.is_empty() || stored == resource.api_version();
-        if !is_own && version.converts_by_webhook() {
+        if !stored.is_empty() && stored != resource.api_version() {
             let version = stored.rsplit('/').next().unwrap_or_default().to_owned();
             let foreign = Resource { version: version.into(), custom: None, ..(*resource).clone() };
             return Self::from_plain_body(Arc::new(foreign), revision, body);

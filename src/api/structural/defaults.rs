@@ -5,16 +5,18 @@
 
 use serde_json::{Value, json};
 
+use super::rules::Asking;
 use super::schema::{Additional, Schema};
 use crate::api::field::{Error, Path};
 
-/// What is wrong with the defaults of a whole object's schema. Those with undeclared fields are wrong where
-/// `pruned`.
+/// What is wrong with the defaults of a whole object's schema, `open_api` as the definition has it. Those
+/// with undeclared fields are wrong where `pruned`. Rules are asked of them, on one budget for all.
 #[must_use]
-pub fn check_defaults(path: &Path, schema: &Schema, pruned: bool) -> Vec<Error> {
+pub fn check_defaults(path: &Path, schema: &Schema, open_api: &Value, pruned: bool) -> Vec<Error> {
     let root = schema.as_root();
-    let mut check = Check { pruned, root: &root, way: Vec::new(), errors: Vec::new() };
-    check.walk(path, &root, false);
+    let asking = Asking::new();
+    let mut check = Check { pruned, root: &root, way: Vec::new(), errors: Vec::new(), asking };
+    check.walk(path, &root, open_api, false);
     check.errors
 }
 
@@ -46,10 +48,11 @@ struct Check<'a> {
     /// How we came here from there.
     way: Vec<Step>,
     errors: Vec<Error>,
+    asking: Asking,
 }
 
 impl<'a> Check<'a> {
-    fn walk(&mut self, path: &Path, schema: &'a Schema, in_head: bool) {
+    fn walk(&mut self, path: &Path, schema: &'a Schema, open_api: &Value, in_head: bool) {
         let mut in_head = in_head;
         let outer = (self.root, std::mem::take(&mut self.way));
         if schema.embedded {
@@ -59,48 +62,56 @@ impl<'a> Check<'a> {
         }
         if let Some(default) = &schema.default {
             let path = path.child("default");
-            if in_head {
-                self.in_head(&path, schema, default)
-            } else {
-                self.elsewhere(&path, schema, default)
+            let wrong = match in_head {
+                true => self.in_head(&path, schema, default),
+                false => self.elsewhere(&path, schema, default),
+            };
+            if wrong.is_empty() {
+                let is_whole = schema.embedded;
+                let said = self.asking.ask_default(schema, open_api, is_whole, &path, default);
+                self.errors.extend(said);
             }
+            self.errors.extend(wrong);
         }
         if let Some(items) = &schema.items {
             self.way.push(Step::Item);
-            self.walk(&path.child("items"), items, in_head);
+            let own = open_api.get("items").unwrap_or(&Value::Null);
+            self.walk(&path.child("items"), items, own, in_head);
             self.way.pop();
         }
         for (name, property) in &schema.properties {
             let head = schema.embedded && matches!(name.as_str(), "metadata" | "apiVersion" | "kind");
             self.way.push(Step::Field(name.clone()));
-            self.walk(&path.child("properties").key(name), property, in_head || head);
+            let own = open_api.get("properties").and_then(|properties| properties.get(name));
+            let own = own.unwrap_or(&Value::Null);
+            self.walk(&path.child("properties").key(name), property, own, in_head || head);
             self.way.pop();
         }
         (self.root, self.way) = outer;
     }
 
-    fn elsewhere(&mut self, path: &Path, schema: &Schema, default: &Value) {
+    fn elsewhere(&self, path: &Path, schema: &Schema, default: &Value) -> Vec<Error> {
+        let mut wrong = Vec::new();
         if self.pruned {
             let mut pruned = default.clone();
             schema.prune(&mut pruned, schema.embedded);
             if pruned != *default {
-                self.errors.push(Error::invalid(path, default.clone(), "must not have unknown fields"));
+                wrong.push(Error::invalid(path, default.clone(), "must not have unknown fields"));
             }
         }
         let mut value = default.clone();
         if let Err(why) = schema.coerce(&mut value, false) {
-            self.errors.push(Error::invalid(path, default.clone(), why));
-            return;
+            wrong.push(Error::invalid(path, default.clone(), why));
+            return wrong;
         }
-        let mut wrong = schema.validate_embedded(path, &value);
-        if wrong.is_empty() {
-            wrong = schema.validate(path, default);
-        }
-        self.errors.extend(wrong);
+        let embedded = schema.validate_embedded(path, &value);
+        let misfit = if embedded.is_empty() { schema.validate(path, default) } else { embedded };
+        wrong.extend(misfit);
+        wrong
     }
 
     /// Inside metadata, where the default is judged as a part of the whole object.
-    fn in_head(&mut self, path: &Path, schema: &Schema, default: &Value) {
+    fn in_head(&self, path: &Path, schema: &Schema, default: &Value) -> Vec<Error> {
         let mut object = self.way.iter().rev().fold(default.clone(), |value, step| match step {
             Step::Field(name) => json!({ name: value }),
             Step::Item => json!([value]),
@@ -124,9 +135,9 @@ impl<'a> Check<'a> {
         match wrong {
             Some(why) => {
                 let why = format!("must result in valid metadata: {why}");
-                self.errors.push(Error::invalid(path, default.clone(), why));
+                vec![Error::invalid(path, default.clone(), why)]
             }
-            None => self.errors.extend(schema.validate(path, default)),
+            None => schema.validate(path, default),
         }
     }
 }

@@ -368,7 +368,7 @@ fn has_units(text: &str) -> bool {
             variants.contains(&&*unit)
                 || variants.last().is_some_and(|last| !unit.is_empty() && unit.starts_with(last))
         };
-        if UNITS.iter().any(|variants| known(variants)) {
+        if UNITS.iter().any(known) {
             return true;
         }
     }

@@ -42,7 +42,7 @@ impl Names {
         for row in scheme.iter().filter(|row| row.group == group && row.schema.is_some()) {
             names.resources.extend([row.plural.to_string(), row.singular.to_string()]);
             names.resources.extend(row.short_names.iter().map(ToString::to_string));
-            names.kinds.extend([row.kind.to_string(), format!("{}List", row.kind)]);
+            names.kinds.extend([row.kind.to_string(), row.list_kind().into_owned()]);
         }
         names
     }

@@ -9,7 +9,7 @@ use crate::client::{Payload, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
 use crate::server::managed::Owners;
 use crate::server::tree::{at, metadata_mut, text};
-use crate::server::{admission, strategy};
+use crate::server::{admission, convert, strategy};
 
 /// How often a name is made up before the caller hears of it.
 ///
@@ -94,6 +94,7 @@ async fn store(call: &mut Call<'_>, tree: Value, options: &WriteOptions) -> Resu
     call.accept(valid.name(), findings)?;
     call.warn(warnings::create(&call.row, &valid.tree()));
     admission::created(call, &valid, options.dry_run).await?;
+    let valid = convert::as_stored(call.server, valid)?;
     let (mut avoid, ttl) = (Avoid::default(), call.server.ttl(&call.row));
     loop {
         let (object, claims) = Claims::of(call, None, valid.clone(), &avoid).await?;

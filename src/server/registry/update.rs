@@ -286,6 +286,7 @@ async fn replaced(
         Scope::Resize => rules.update_resize_tree(&call.row, &next.tree(), &old).into(),
     };
     call.accept(current.name(), findings)?;
+    let next = convert::as_stored(call.server, next)?;
     let tree = next.tree();
     if scale.is_none() {
         admission::updated(call, &next, current, dry_run).await?;

@@ -171,8 +171,8 @@ impl Encoder {
                         .map_err(|error| unwritable(&error));
                 }
                 let head = format!(
-                    r#"{{"kind":"{}List","apiVersion":"{}","metadata":{metadata},"items":["#,
-                    resource.kind,
+                    r#"{{"kind":"{}","apiVersion":"{}","metadata":{metadata},"items":["#,
+                    resource.list_kind(),
                     resource.api_version()
                 );
                 let list = JsonList::new(head, list.items);

@@ -40,11 +40,6 @@ pub(super) fn custom(row: &Resource) -> Value {
     })
 }
 
-/// The kind of lists of a custom resource.
-pub(super) fn list_kind(row: &Resource) -> String {
-    row.custom.as_ref().map_or_else(|| format!("{}List", row.kind), |version| version.list_kind.clone())
-}
-
 /// The schema of a list of custom resources.
 pub(super) fn custom_list(row: &Resource, item: &str) -> Value {
     let mut properties = head("ListMeta");
@@ -57,7 +52,7 @@ pub(super) fn custom_list(row: &Resource, item: &str) -> Value {
             row.plural
         ),
     });
-    let kind = list_kind(row);
+    let kind = row.list_kind();
     json!({
         "type": "object",
         "description": format!("{kind} is a list of {}", row.kind),

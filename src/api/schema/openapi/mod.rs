@@ -148,7 +148,7 @@ impl Document<'_> {
         for meta in ["ObjectMeta", "ListMeta"] {
             self.builtin(&format!("io.k8s.apimachinery.pkg.apis.meta.v1.{meta}"));
         }
-        let list = format!("{}.{}.{}", package.join("."), row.version, components::list_kind(row));
+        let list = format!("{}.{}.{}", package.join("."), row.version, row.list_kind());
         self.custom.insert(list.clone(), components::custom_list(row, &name));
         self.custom.insert(name.clone(), components::custom(row));
         (name, list)

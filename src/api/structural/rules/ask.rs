@@ -16,7 +16,7 @@ use crate::api::structural::schema::{Additional, Rule, Schema, Type};
 use crate::api::structural::trail::Trail;
 
 /// The rules of one object while they are asked.
-pub(super) struct Asking {
+pub(in crate::api::structural) struct Asking {
     judged: Judged,
     budget: Budget,
     /// Nothing more is asked: the budget is spent, or a call cost too much.
@@ -38,7 +38,7 @@ impl Ratchet<'_, '_> {
 }
 
 impl Asking {
-    pub(super) fn new() -> Self {
+    pub(in crate::api::structural) fn new() -> Self {
         Self { judged: Judged::default(), budget: Budget::new(cel::RUNTIME_BUDGET), over: false }
     }
 
@@ -48,6 +48,27 @@ impl Asking {
         let ratchet = Ratchet { current: correlated.as_ref(), nearest: None };
         self.value(node, schema, &Trail::root(&root), tree, old, ratchet);
         self.judged
+    }
+
+    /// What the rules of a schema say of its default: as a value that has not changed, and as one that is
+    /// new.
+    pub(in crate::api::structural) fn ask_default(
+        &mut self,
+        schema: &Schema,
+        open_api: &Value,
+        is_object: bool,
+        path: &Path,
+        default: &Value,
+    ) -> Vec<Error> {
+        let Some(node) = Node::of(schema, open_api, is_object) else { return Vec::new() };
+        let trail = Trail::root(path);
+        for old in [Some(default), None] {
+            self.value(&node, schema, &trail, default, old, Ratchet::default());
+            if !self.judged.errors.is_empty() {
+                break;
+            }
+        }
+        std::mem::take(&mut self.judged.errors)
     }
 
     fn value(

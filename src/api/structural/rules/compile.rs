@@ -51,17 +51,24 @@ impl std::fmt::Debug for Compiled {
 impl Rules {
     /// The rules of a whole object's schema, `open_api` as the definition has it; none where there are none.
     pub(in crate::api::structural) fn of(schema: &Schema, open_api: &Value) -> Option<Self> {
-        if !schema.has_rules() {
-            return None;
-        }
-        let known = cel::Schema::from_open_api(open_api);
-        let declaration = Declaration::of(&known, true);
-        node(schema, &known, declaration.as_ref(), true).map(Self)
+        Node::of(schema, open_api, true).map(Self)
     }
 
     /// What the rules say of an object, and of what it replaces.
     pub(in crate::api) fn judge(&self, schema: &Schema, tree: &Value, old: Option<&Value>) -> Judged {
         Asking::new().ask(&self.0, schema, tree, old)
+    }
+}
+
+impl Node {
+    /// The rules of a schema by itself; none where there are none.
+    pub(super) fn of(schema: &Schema, open_api: &Value, is_object: bool) -> Option<Self> {
+        if !schema.has_rules() {
+            return None;
+        }
+        let known = cel::Schema::from_open_api(open_api);
+        let declaration = Declaration::of(&known, is_object);
+        node(schema, &known, declaration.as_ref(), is_object)
     }
 }
 

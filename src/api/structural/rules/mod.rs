@@ -8,7 +8,11 @@ mod compile;
 use crate::api::field::Error;
 
 #[cfg(feature = "cel")]
+pub(super) use ask::Asking;
+#[cfg(feature = "cel")]
 pub(in crate::api) use compile::Rules;
+#[cfg(not(feature = "cel"))]
+pub(super) use without::Asking;
 #[cfg(not(feature = "cel"))]
 pub(in crate::api) use without::Rules;
 
@@ -24,7 +28,28 @@ mod without {
     use serde_json::Value;
 
     use super::Judged;
+    use crate::api::field::{Error, Path};
     use crate::api::structural::schema::Schema;
+
+    /// Nobody who could be asked.
+    pub(in crate::api::structural) struct Asking;
+
+    impl Asking {
+        pub(in crate::api::structural) fn new() -> Self {
+            Self
+        }
+
+        pub(in crate::api::structural) fn ask_default(
+            &mut self,
+            _: &Schema,
+            _: &Value,
+            _: bool,
+            _: &Path,
+            _: &Value,
+        ) -> Vec<Error> {
+            Vec::new()
+        }
+    }
 
     /// There are none where the language is not built in.
     #[derive(Debug)]

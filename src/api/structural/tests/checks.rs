@@ -140,7 +140,8 @@ fn what_is_structural_passes() {
 
 #[test]
 fn a_default_is_a_value_of_its_schema() {
-    let of = |schema: Value| said(&check_defaults(&Path::root(), &self::schema(schema), true));
+    let of =
+        |schema: Value| said(&check_defaults(&Path::root(), &self::schema(schema.clone()), &schema, true));
     let inner = || object(json!({"b": {"type": "integer"}}));
     let with = |mut schema: Value, default: Value| {
         schema["default"] = default;

@@ -6,6 +6,7 @@ use super::*;
 use crate::api::field::{Error, Path};
 
 mod checks;
+mod properties;
 #[cfg(feature = "cel")]
 mod rules;
 mod trees;

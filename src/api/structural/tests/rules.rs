@@ -190,3 +190,19 @@ fn a_call_that_costs_too_much_ends_it() {
         ]
     );
 }
+
+#[test]
+fn rules_hold_of_defaults() {
+    let of = |rule: &str| {
+        let mut field = ruled(json!({"type": "integer"}), json!([{ "rule": rule }]));
+        field["default"] = 3.into();
+        let schema = object(json!({ "f": field }));
+        said(&check_defaults(&Path::root(), &self::schema(schema.clone()), &schema, true))
+    };
+    assert_eq!(of("self > 2"), Vec::<String>::new());
+    assert_eq!(of("self > 3"), ["properties[f].default: Invalid value: 3: failed rule: self > 3"]);
+    assert_eq!(
+        of("self > oldSelf"),
+        ["properties[f].default: Invalid value: 3: failed rule: self > oldSelf"]
+    );
+}

@@ -27,7 +27,9 @@ use crate::api::field::{Error, Path};
 use crate::api::structural::{Schema, Type, field_path, is_known_format};
 use crate::api::{names, structural};
 
+#[cfg(feature = "server")]
 pub(crate) use approval::{Approval, approval};
+#[cfg(feature = "server")]
 pub(crate) use conversion::is_ca_bundle;
 
 /// How many selectable fields a version may have.

@@ -71,7 +71,8 @@ impl Judged<'_> {
                         match Schema::parse(schema) {
                             Err(error) => not_compiled = Some(error),
                             Ok(parsed) => {
-                                wrong = check_defaults(&at, &parsed, self.leeway.needs_pruned_defaults);
+                                wrong =
+                                    check_defaults(&at, &parsed, schema, self.leeway.needs_pruned_defaults);
                                 compiled = Some(parsed).filter(|_| wrong.is_empty());
                             }
                         }
@@ -122,6 +123,7 @@ pub(super) struct Inside {
     /// Inside the metadata of a whole object.
     metadata: bool,
     /// The nearest place above from which on old values are not found again.
+    #[cfg_attr(not(feature = "cel"), allow(dead_code, reason = "only rules about changes ask for it"))]
     pub(super) uncorrelated: Option<Path>,
 }
 
