@@ -13,7 +13,7 @@ use crate::api::schema::{self, ProtobufError};
 use crate::api::{Resource, Status, manifest, status};
 use crate::client::wire::{self, Query, ResourcePath};
 use crate::client::{self, DeleteOptions, Identity, Patch, PatchType, Payload, Target};
-use crate::server::{ApiServer, Attributes, connect};
+use crate::server::{ApiServer, Attributes, admission, connect};
 
 /// The media types of patches, with what they are.
 const PATCHES: &[(&str, PatchType)] = &[
@@ -49,6 +49,8 @@ where
         }
         (true, "nodes", Some("proxy")) => {
             permit(server, identity, &Attributes::on(proxy_verb(request.method()), &target))?;
+            let options = form_urlencoded::Serializer::new(String::new()).append_pair("path", &rest).finish();
+            admission::connect(server, identity, &target, &options).await?;
             let text = request.uri().query().unwrap_or_default().to_owned();
             let (parts, body) = request.into_parts();
             let body = read(body).await?;
