@@ -38,6 +38,8 @@ pub(crate) async fn create_tree(
     }
     default(call, &mut tree)?;
     admission::create(call, &mut tree, options.dry_run).await?;
+    // No step makes it another namespace's.
+    check_namespace(call, &mut tree)?;
     fill_metadata(call, &mut tree);
     strategy::of(&call.row).create(&strategy::Context::of(call), &mut tree);
     let base = text(&tree, &["metadata", "generateName"]).to_owned();
