@@ -119,9 +119,8 @@ mod tests {
             subresource: None,
         };
         let list = |fields: &str, labels: &str| {
-            let mut options = ListOptions::default();
-            options.fields = fields.parse().unwrap();
-            options.labels = labels.parse().unwrap();
+            let (fields, labels) = (fields.parse().unwrap(), labels.parse().unwrap());
+            let options = ListOptions { fields, labels, ..ListOptions::default() };
             Attributes::of(&Request::List { target: target(), options })
         };
         assert_eq!(list("metadata.name=x", "").name, "x");
@@ -129,8 +128,8 @@ mod tests {
         assert_eq!(list("metadata.name=a/b", "").name, "");
         let both = list("spec.nodeName=n1", "app=web");
         assert_eq!((both.fields.required("spec.nodeName"), both.labels.requirements.len()), (Some("n1"), 1));
-        let mut options = WatchOptions::default();
-        options.fields = "metadata.name=x".parse().unwrap();
+        let fields = "metadata.name=x".parse().unwrap();
+        let options = WatchOptions { fields, ..WatchOptions::default() };
         let watch = Attributes::of(&Request::Watch { target: target(), options });
         assert_eq!((watch.verb.as_str(), watch.name.as_str()), ("watch", "x"));
     }

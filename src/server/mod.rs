@@ -164,9 +164,10 @@ impl ApiServer {
             request => request,
         };
         let Some(hooks) = &self.0.hooks else { return self.carry_out(identity, request).await };
-        let begun = hooks.begin(identity, &request).await?;
+        let begun = hooks.begin(identity, &request).await.map_err(|status| *status)?;
         let answer = self.carry_out(identity, request).await?;
-        Ok(Answer { response: hooks.end(begun, answer.response)?, ..answer })
+        let response = hooks.end(begun, answer.response).map_err(|status| *status)?;
+        Ok(Answer { response, ..answer })
     }
 
     async fn carry_out(&self, identity: &Identity, request: Request) -> Result<Answer, Status> {

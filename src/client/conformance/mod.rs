@@ -148,6 +148,7 @@ write {
     a_deletion_says_whether_it_is_over: "A deletion answers the object while it lives on, and nothing once it is gone.",
     a_deletion_may_insist: "A deletion that insists on another uid or revision is a conflict, and deletes nothing.",
     a_deletion_needs_a_name: "A deletion without a name is refused, and is never that of all.",
+    a_collection_has_no_name: "A deletion of many that names one is refused, and deletes nothing.",
     many_are_deleted_at_once: "A deletion of many deletes what is selected, and answers it.",
     one_of_many_wins: "Of many who update one revision at once, one wins.",
     a_status_is_written_by_itself: "A status is written by its subresource, and by nothing else.",
@@ -156,6 +157,7 @@ write {
 read {
     what_is_written_is_listed: "A write that was answered is in every later list.",
     lists_are_in_order_and_of_one_revision: "Lists are sorted by namespace and name, and say their revision.",
+    a_name_selects_one: "A list or watch whose target has a name is of that object alone.",
     selectors_select: "Lists hold what their label and field selectors select.",
     pages_make_the_whole: "Pages of a list are of one revision, and together they are the whole.",
     an_exact_revision_is_read_as_it_was: "A list at an exact revision shows what was there.",

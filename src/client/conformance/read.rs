@@ -5,7 +5,7 @@ use futures_util::StreamExt as _;
 
 use super::world::{World, names, reason, said, value};
 use crate::api::GroupVersionResource;
-use crate::client::{ClientExt, Request, ResourceVersionMatch, Response, Target};
+use crate::client::{ClientExt, ListOptions, Request, ResourceVersionMatch, Response, Target, WatchOptions};
 
 pub(super) async fn what_is_written_is_listed(world: World) {
     for number in 0..20 {
@@ -29,6 +29,23 @@ pub(super) async fn lists_are_in_order_and_of_one_revision(world: World) {
     let newest = list.items.iter().map(crate::api::Object::revision).max().unwrap();
     assert!(list.revision >= newest && list.continue_token.is_none());
     assert_eq!(list.resource.kind, "ConfigMap");
+}
+
+pub(super) async fn a_name_selects_one(world: World) {
+    for name in ["a", "b", "c"] {
+        world.make(name, "1").await;
+    }
+    let list = world.client.list(world.map("b"), ListOptions::default()).await.unwrap();
+    assert_eq!(names(&list), ["b"]);
+    let options = WatchOptions { resource_version: Some(list.revision), ..WatchOptions::default() };
+    let mut events = world.client.watch(world.map("b"), options).await.unwrap();
+    world.set("a", "2").await;
+    world.set("b", "2").await;
+    let event = events.next().await.unwrap().unwrap();
+    assert!(
+        matches!(&event, crate::client::WatchEvent::Modified(object) if object.name() == "b"),
+        "{event:?}"
+    );
 }
 
 pub(super) async fn selectors_select(world: World) {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::world::{World, names, reason, said, value};
 use crate::api::{Object, Resource, Revision};
 use crate::client::{
-    ClientExt, DeleteOptions, Error, FieldValidation, Patch, PatchType, Payload, Preconditions, Target,
-    WriteOptions,
+    ClientExt, DeleteOptions, Error, FieldValidation, ListOptions, Patch, PatchType, Payload, Preconditions,
+    Target, WriteOptions,
 };
 
 pub(super) async fn what_is_made_is_there(world: World) {
@@ -149,12 +149,21 @@ pub(super) async fn a_deletion_needs_a_name(world: World) {
     assert_eq!(world.get("a").await.unwrap(), made);
 }
 
+pub(super) async fn a_collection_has_no_name(world: World) {
+    world.make("a", "1").await;
+    world.make("b", "1").await;
+    let (list, options) = (ListOptions::default(), DeleteOptions::default());
+    let refused = world.client.delete_collection(world.map("a"), list, options).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(names(&world.list(|_| {}).await), ["a", "b"]);
+}
+
 pub(super) async fn many_are_deleted_at_once(world: World) {
     for (name, label) in [("a", "x"), ("b", "y"), ("c", "x")] {
         world.make_labelled(name, label).await;
     }
-    let mut selected = crate::client::ListOptions::default();
-    selected.labels = "of=x".parse().unwrap();
+    let labels = "of=x".parse().unwrap();
+    let selected = ListOptions { labels, ..ListOptions::default() };
     let gone =
         world.client.delete_collection(world.maps(), selected, DeleteOptions::default()).await.unwrap();
     assert_eq!(names(&gone), ["a", "c"]);

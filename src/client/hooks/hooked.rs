@@ -22,9 +22,9 @@ impl Hooked {
 #[async_trait]
 impl Client for Hooked {
     async fn call(&self, request: Request) -> Result<Response, Error> {
-        let begun = self.hooks.begin(self.inner.identity(), &request).await?;
+        let begun = self.hooks.begin(self.inner.identity(), &request).await.map_err(|status| *status)?;
         let response = self.inner.call(request).await?;
-        Ok(self.hooks.end(begun, response)?)
+        Ok(self.hooks.end(begun, response).map_err(|status| *status)?)
     }
 
     fn identity(&self) -> &Identity {

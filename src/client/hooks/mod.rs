@@ -83,7 +83,7 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Begun {
     about: About,
-    lost: Option<Status>,
+    lost: Option<Box<Status>>,
 }
 
 impl Hooks {
@@ -124,13 +124,13 @@ impl Hooks {
     }
 
     /// Lets a call begin, once what holds it lets it go; fails where it is to fail before anything happens.
-    pub(crate) async fn begin(&self, identity: &Identity, request: &Request) -> Result<Begun, Status> {
+    pub(crate) async fn begin(&self, identity: &Identity, request: &Request) -> Result<Begun, Box<Status>> {
         let about = About::of(identity, request);
         let mut begun = Begun { lost: None, about };
         for (rule, action) in self.striking(&begun.about, false) {
             match action {
-                Action::Fail(status) => return Err(*status),
-                Action::Lose(status) => begun.lost = begun.lost.or(Some(*status)),
+                Action::Fail(status) => return Err(status),
+                Action::Lose(status) => begun.lost = begun.lost.or(Some(status)),
                 action => self.wait(&rule, &action).await,
             }
         }
@@ -138,7 +138,7 @@ impl Hooks {
     }
 
     /// The answer of a call, as the caller gets it.
-    pub(crate) fn end(&self, begun: Begun, response: Response) -> Result<Response, Status> {
+    pub(crate) fn end(&self, begun: Begun, response: Response) -> Result<Response, Box<Status>> {
         match (begun.lost, response) {
             (Some(status), _) => Err(status),
             (None, Response::Watch(events)) => Ok(Response::Watch(watch::hooked(self, begun.about, events))),

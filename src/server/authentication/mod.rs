@@ -6,8 +6,7 @@
 //! [`Anonymous`] lets it. Whoever is somebody belongs to `system:authenticated`. Credentials do not go on:
 //! what stands in headers is taken out, so that nothing behind, such as a proxied service, ever sees it.
 //!
-//! What is authenticated may then act as somebody else, if the authorizer lets it
-//! ([`impersonation`]).
+//! Who is known may then act as somebody else, if the authorizer lets them (`impersonation`).
 //!
 //! Sources: `k8s.io/apiserver/pkg/authentication` and `pkg/endpoints/filters` (1.36).
 

@@ -3,7 +3,7 @@
 use super::delete::delete_admitted;
 use super::read::page;
 use super::{Call, corrupt};
-use crate::api::{Status, warnings};
+use crate::api::{Status, status, warnings};
 use crate::client::{DeleteOptions, ListOptions, ObjectList, Response, Target};
 use crate::server::Answer;
 
@@ -15,6 +15,10 @@ pub(super) async fn delete_collection(
     options: &DeleteOptions,
 ) -> Result<Answer, Status> {
     corrupt::refuse_collection(options)?;
+    if call.target.name.is_some() {
+        // On a wire this would be the deletion of one, whatever was selected.
+        return Err(status::bad_request("a collection has no name"));
+    }
     if options.propagation.is_none() {
         call.warn(warnings::delete(&call.row));
     }

@@ -50,6 +50,8 @@ pub(super) async fn create_owned(
 ) -> Result<Object, Status> {
     let _gate = call.server.may_create(&call.row, text(&tree, &["metadata", "name"])).await?;
     admission::create(call, &mut tree, options.dry_run).await?;
+    // No step makes it another namespace's.
+    check_namespace(call, &mut tree)?;
     fill_metadata(call, &mut tree);
     let base = text(&tree, &["metadata", "generateName"]).to_owned();
     let generated = text(&tree, &["metadata", "name"]).is_empty() && !base.is_empty();

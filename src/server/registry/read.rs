@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Call, corrupt, store_error, too_large};
+use crate::api::selector::FieldSelector;
 use crate::api::{Object, Revision, Status, field, names, status};
 use crate::client::{GetOptions, ListOptions, ObjectList, ResourceVersionMatch, Response};
 use crate::server::{Answer, continue_token, convert};
@@ -50,8 +51,9 @@ pub(super) async fn list(call: &Call<'_>, options: &ListOptions) -> Result<Answe
 pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<ObjectList, Status> {
     check(options)?;
     check_fields(call, &options.fields)?;
+    let fields = named_fields(call, &options.fields)?;
     let (at, start) = start(call, options)?;
-    let (fields, converted) = convert::split(call.server, &call.row, &options.fields);
+    let (fields, converted) = convert::split(call.server, &call.row, &fields);
     let query = ListQuery {
         namespace: call.target.namespace.clone(),
         labels: options.labels.clone(),
@@ -82,6 +84,15 @@ pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<Objec
         Err(store::Error::Unreadable { values, more }) => Err(corrupt::list_error(call, &values, more)),
         Err(error) => Err(store_error(&error)),
     }
+}
+
+/// The field selector of a list or watch; one whose target has a name is of that one object.
+pub(super) fn named_fields(call: &Call<'_>, fields: &FieldSelector) -> Result<FieldSelector, Status> {
+    let Some(name) = &call.target.name else { return Ok(fields.clone()) };
+    if !fields.is_empty() && fields.required("metadata.name") != Some(name) {
+        return Err(status::bad_request("fieldSelector metadata.name doesn't match requested name"));
+    }
+    Ok(fields.clone().and("metadata.name", name))
 }
 
 fn answer(call: &Call<'_>, page: ObjectPage) -> ObjectList {

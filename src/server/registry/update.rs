@@ -239,6 +239,9 @@ async fn replaced(
         Some(paths) => scale::admit(call, paths, &mut new, current, dry_run).await?,
         None => admission::update(call, &mut new, current, dry_run).await?,
     }
+    // No step makes it another object.
+    check_name(call, &new)?;
+    check_namespace(call, &mut new)?;
     keep_metadata(&mut new, &old);
     let rules = strategy::of(&call.row);
     let mut new = match scope {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 
-use super::read::{check_fields, happened, invalid_options};
+use super::read::{check_fields, happened, invalid_options, named_fields};
 use super::{Call, store_error};
 use crate::api::selector::FieldSelector;
 use crate::api::{ObjectKey, Revision, Status, field, status};
@@ -22,13 +22,8 @@ pub(super) async fn watch(call: &Call<'_>, options: WatchOptions) -> Result<Answ
     let from = options.resource_version.filter(|revision| *revision != Revision::NONE);
     // Without sendInitialEvents, a watch from nothing or from 0 still begins with all that exists.
     let initial = options.send_initial_events.unwrap_or(from.is_none());
-    let (mut fields, converted) = convert::split(call.server, &call.row, &options.fields);
-    if let Some(name) = &call.target.name {
-        if !options.fields.is_empty() && options.fields.required("metadata.name") != Some(name) {
-            return Err(status::bad_request("fieldSelector metadata.name doesn't match requested name"));
-        }
-        fields = fields.and("metadata.name", name);
-    }
+    let fields = named_fields(call, &options.fields)?;
+    let (fields, converted) = convert::split(call.server, &call.row, &fields);
     let query = WatchQuery {
         namespace: call.target.namespace.clone(),
         labels: options.labels.clone(),

@@ -39,7 +39,7 @@ pub(super) struct SigningKey {
 
 enum Pair {
     Rsa(Box<RsaKeyPair>),
-    Curve(EcdsaKeyPair),
+    Curve(Box<EcdsaKeyPair>),
 }
 
 /// A key that verifies.
@@ -89,7 +89,7 @@ impl SigningKey {
         };
         let pair = EcdsaKeyPair::from_pkcs8(algorithm, key, &random).map_err(KeyError::new)?;
         let verifying = VerifyingKey::new(sort, pair.public_key().as_ref().to_vec());
-        Ok(Self { pair: Pair::Curve(pair), random, verifying })
+        Ok(Self { pair: Pair::Curve(Box::new(pair)), random, verifying })
     }
 
     fn rsa(pair: RsaKeyPair) -> Result<Self, KeyError> {
