@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_request_for_nothing_stays_one() {
-        let nothing = json!({"spec": {"devices": {"requests": [{"name": "a", "count": 0, "deviceClassName": ""}]}}});
+        let nothing =
+            json!({"spec": {"devices": {"requests": [{"name": "a", "count": 0, "deviceClassName": ""}]}}});
         let new = json!({"spec": {"devices": {"requests": [{"name": "a"}]}}});
         assert_eq!(convert("ResourceClaim", "v1beta1", "v1", &nothing), new);
     }

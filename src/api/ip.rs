@@ -145,7 +145,8 @@ mod tests {
             ("fe80::1%eth0", ADDRESS),
             ("", ADDRESS),
         ] {
-            let expected: Vec<&str> = Some(problem).filter(|problem| !problem.is_empty()).into_iter().collect();
+            let expected: Vec<&str> =
+                Some(problem).filter(|problem| !problem.is_empty()).into_iter().collect();
             assert_eq!(address_problems(text), expected, "{text}");
         }
         assert_eq!(address_warning("10.0.0.1"), None);
@@ -175,13 +176,16 @@ mod tests {
             ("10.0.0.0", BLOCK),
             ("10.0.0.0/-1", BLOCK),
         ] {
-            let expected: Vec<&str> = Some(problem).filter(|problem| !problem.is_empty()).into_iter().collect();
+            let expected: Vec<&str> =
+                Some(problem).filter(|problem| !problem.is_empty()).into_iter().collect();
             assert_eq!(block_problems(text), expected, "{text}");
         }
         assert_eq!(block_warnings("10.0.0.0/8"), Vec::<String>::new());
         assert_eq!(
             block_warnings("10.0.0.1/8"),
-            ["CIDR value \"10.0.0.1/8\" is ambiguous in this context (should be \"10.0.0.0/8\" or \"10.0.0.1/32\"?)"]
+            [
+                "CIDR value \"10.0.0.1/8\" is ambiguous in this context (should be \"10.0.0.0/8\" or \"10.0.0.1/32\"?)"
+            ]
         );
         assert_eq!(
             block_warnings("10.0.0.0/08"),
@@ -191,6 +195,5 @@ mod tests {
             block_warnings("2001:DB8::/32"),
             ["IPv6 CIDR value \"2001:DB8::/32\" should be in RFC 5952 canonical format (\"2001:db8::/32\")"]
         );
-        assert_eq!((block_is_ipv6("::/0"), block_is_ipv6("x")), (Some(true), None));
     }
 }

@@ -35,6 +35,7 @@ mod server_compaction;
 mod server_custom;
 mod server_delete;
 mod server_get;
+mod server_kinds_cluster;
 mod server_kit;
 mod server_leases;
 mod server_list;

@@ -19,8 +19,8 @@ use super::quantity::Quantity;
 use super::{DecodeError, Resource};
 
 pub use cluster::{
-    api_service, cluster_role_binding, csi_driver, custom_resource_definition, horizontal_pod_autoscaler, ingress_class,
-    network_policy, priority_class, role_binding, storage_class, webhooks,
+    api_service, cluster_role_binding, csi_driver, custom_resource_definition, horizontal_pod_autoscaler,
+    ingress_class, network_policy, priority_class, role_binding, storage_class, webhooks,
 };
 pub use core::{
     endpoint_slice, endpoints, namespace, node, persistent_volume, persistent_volume_claim, secret, service,
@@ -75,15 +75,16 @@ pub fn apply(resource: &Resource, tree: &mut Value) -> Result<(), DecodeError> {
         ) => {
             webhooks(object);
         }
-        (
-            "admissionregistration.k8s.io",
-            "MutatingAdmissionPolicy" | "ValidatingAdmissionPolicy",
-        ) => admission_policy(object),
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy" | "ValidatingAdmissionPolicy") => {
+            admission_policy(object)
+        }
         ("admissionregistration.k8s.io", _) => admission_policy_binding(object),
         ("apiregistration.k8s.io", "APIService") => api_service(object),
         ("flowcontrol.apiserver.k8s.io", "FlowSchema") => flow_schema(object),
         ("flowcontrol.apiserver.k8s.io", _) => priority_level(object),
-        ("node.k8s.io", "RuntimeClass") => child(object, "overhead", |overhead| amounts(overhead, "podFixed")),
+        ("node.k8s.io", "RuntimeClass") => {
+            child(object, "overhead", |overhead| amounts(overhead, "podFixed"))
+        }
         ("resource.k8s.io", "ResourceClaim") => resource_claim(object),
         ("resource.k8s.io", "ResourceClaimTemplate") => resource_claim_template(object),
         ("storage.k8s.io", "VolumeAttachment") => child(object, "spec", |spec| {

@@ -75,7 +75,8 @@ pub(super) fn domain_prefixed_path(at: &At<'_>, errors: &mut Errors) {
     if !present(at, errors) {
         return;
     }
-    let Some((host, path)) = at.text().split_once('/').filter(|(host, path)| !host.is_empty() && !path.is_empty())
+    let Some((host, path)) =
+        at.text().split_once('/').filter(|(host, path)| !host.is_empty() && !path.is_empty())
     else {
         errors.push(at.invalid("must be a domain-prefixed path (such as \"acme.io/foo\")"));
         return;

@@ -118,7 +118,8 @@ fn rule(rule: &At<'_>, errors: &mut Errors) {
 }
 
 fn subject(subject: &At<'_>, errors: &mut Errors) {
-    const KINDS: [(&str, &str); 3] = [("ServiceAccount", "serviceAccount"), ("User", "user"), ("Group", "group")];
+    const KINDS: [(&str, &str); 3] =
+        [("ServiceAccount", "serviceAccount"), ("User", "user"), ("Group", "group")];
     let kind = subject.get("kind");
     let Some((_, own)) = KINDS.into_iter().find(|(known, _)| *known == kind.text()) else {
         errors.push(kind.not_supported(&["Group", "ServiceAccount", "User"]));
@@ -184,9 +185,10 @@ fn resource_rule(rule: &At<'_>, errors: &mut Errors) {
     }
     let namespaces = rule.get("namespaces");
     if namespaces.len() == 0 && !rule.get("clusterScope").flag() {
-        errors.push(namespaces.required(
-            "resource rules that are not cluster scoped must supply at least one namespace",
-        ));
+        errors.push(
+            namespaces
+                .required("resource rules that are not cluster scoped must supply at least one namespace"),
+        );
     } else if has_wildcard(&namespaces) {
         alone(&namespaces, "namespaces", errors);
     } else {
@@ -274,9 +276,11 @@ fn level(level: &At<'_>, errors: &mut Errors) {
                 .map(|(field, value)| (field.clone(), value.clone()))
                 .collect();
             if !checks::same(&rest.into(), &json!({"type": "Exempt"})) {
-                errors.push(spec.invalid(
-                    "spec of 'exempt' except the 'spec.exempt' field must equal the fixed value",
-                ));
+                errors.push(
+                    spec.invalid(
+                        "spec of 'exempt' except the 'spec.exempt' field must equal the fixed value",
+                    ),
+                );
             }
         }
         "catch-all" => {

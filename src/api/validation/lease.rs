@@ -60,9 +60,7 @@ pub(super) fn candidate(candidate: &At<'_>, errors: &mut Errors) {
     if checks::present(&strategy, errors) {
         let nothing = [0; 3];
         if strategy.text() == STRATEGIES[0] && precedence(emulated.text()).0 == nothing {
-            errors.push(
-                emulated.required("must be specified when `strategy` is 'OldestEmulationVersion'"),
-            );
+            errors.push(emulated.required("must be specified when `strategy` is 'OldestEmulationVersion'"));
         }
         self::strategy(&strategy, errors);
     }
@@ -71,7 +69,8 @@ pub(super) fn candidate(candidate: &At<'_>, errors: &mut Errors) {
 /// What versions compare by: their numbers, and a pre-release before the release.
 fn precedence(version: &str) -> ([u64; 3], bool) {
     let version = version.split('+').next().unwrap_or_default();
-    let (core, before) = version.split_once('-').map_or((version, None), |(core, before)| (core, Some(before)));
+    let (core, before) =
+        version.split_once('-').map_or((version, None), |(core, before)| (core, Some(before)));
     let mut numbers = [0; 3];
     for (slot, part) in numbers.iter_mut().zip(core.split('.')) {
         *slot = part.parse().unwrap_or(0);

@@ -40,9 +40,8 @@ fn rules(role: &At<'_>, namespaced: bool, errors: &mut Errors) {
                 errors.push(urls.invalid("namespaced rules cannot apply to non-resource URLs"));
             }
             if groups.len() + resources.len() + rule.get("resourceNames").len() > 0 {
-                errors.push(
-                    urls.invalid("rules cannot apply to both regular resources and non-resource URLs"),
-                );
+                errors
+                    .push(urls.invalid("rules cannot apply to both regular resources and non-resource URLs"));
             }
             continue;
         }

@@ -14,10 +14,12 @@ pub(super) fn access(kind: &str, review: &At<'_>, errors: &mut Errors) {
     let spec = review.get("spec");
     let (resource, other) = (spec.get("resourceAttributes"), spec.get("nonResourceAttributes"));
     match (resource.is_set(), other.is_set()) {
-        (true, true) => errors.push(other.invalid("cannot be specified in combination with resourceAttributes")),
-        (false, false) => errors.push(resource.invalid(
-            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
-        )),
+        (true, true) => {
+            errors.push(other.invalid("cannot be specified in combination with resourceAttributes"))
+        }
+        (false, false) => errors.push(
+            resource.invalid("exactly one of nonResourceAttributes or resourceAttributes must be specified"),
+        ),
         _ => {}
     }
     let (user, groups) = (spec.get("user"), spec.get("groups"));
@@ -67,7 +69,8 @@ fn selector(selector: &At<'_>, labels: bool, errors: &mut Errors) {
     if raw.text().is_empty() && requirements.len() == 0 {
         let path: Path = selector.path();
         errors.push(
-            requirements.required(&format!("when {path} is specified, requirements or rawSelector is required")),
+            requirements
+                .required(&format!("when {path} is specified, requirements or rawSelector is required")),
         );
     }
     for requirement in requirements.items() {

@@ -20,9 +20,10 @@ pub(super) fn object(class: &At<'_>, errors: &mut Errors) {
             )));
         }
     } else if number > HIGHEST_OF_USERS {
-        errors.push(value.forbidden(format!(
-            "maximum allowed value of a user defined priority is {HIGHEST_OF_USERS}"
-        )));
+        errors
+            .push(value.forbidden(format!(
+                "maximum allowed value of a user defined priority is {HIGHEST_OF_USERS}"
+            )));
     }
     let policy = class.get("preemptionPolicy");
     if policy.is_set() {
@@ -34,7 +35,9 @@ pub(super) fn object(class: &At<'_>, errors: &mut Errors) {
 fn unlike_system(name: &str, value: i64, default: bool) -> Option<String> {
     match SYSTEM_PRIORITY_CLASSES.iter().find(|class| class.name == name) {
         None => Some(format!("{name} is not a known system priority class")),
-        Some(class) if class.value != value => Some(format!("value of {name} PriorityClass must be {}", class.value)),
+        Some(class) if class.value != value => {
+            Some(format!("value of {name} PriorityClass must be {}", class.value))
+        }
         Some(_) if default => Some(format!("globalDefault of {name} PriorityClass must be false")),
         Some(_) => None,
     }

@@ -16,7 +16,8 @@ pub(super) fn name(name: &str) -> Vec<String> {
         return vec!["name must be in the form of <group>.<resource>".into()];
     };
     let group = names::dns1123_subdomain(group).into_iter().map(|why| format!("the group segment {why}"));
-    let resource = names::dns1035_label(resource).into_iter().map(|why| format!("the resource segment {why}"));
+    let resource =
+        names::dns1035_label(resource).into_iter().map(|why| format!("the resource segment {why}"));
     group.chain(resource).collect()
 }
 

@@ -32,11 +32,12 @@ pub(super) fn class(class: &Value) -> Vec<String> {
 
 pub(super) fn capacity(capacity: &Value) -> Vec<String> {
     let selector = &capacity["nodeTopology"];
-    let expressions = list(&selector["matchExpressions"]).iter().enumerate().filter_map(|(at, expression)| {
-        let key = text(&expression["key"]);
-        let why = deprecated_node_label(key)?;
-        Some(format!("nodeTopology.matchExpressions[{at}].key: {key} is {why}"))
-    });
+    let expressions =
+        list(&selector["matchExpressions"]).iter().enumerate().filter_map(|(at, expression)| {
+            let key = text(&expression["key"]);
+            let why = deprecated_node_label(key)?;
+            Some(format!("nodeTopology.matchExpressions[{at}].key: {key} is {why}"))
+        });
     let labels = selector["matchLabels"].as_object().into_iter().flatten().filter_map(|(key, _)| {
         Some(format!("nodeTopology.matchLabels.{key}: {}", deprecated_node_label(key)?))
     });
@@ -54,7 +55,5 @@ pub(super) fn resource_slice(slice: &Value) -> Vec<String> {
     if driver == driver.to_lowercase() {
         return Vec::new();
     }
-    vec![format!(
-        "spec.driver: driver names should be lowercase; {driver:?} contains uppercase characters"
-    )]
+    vec![format!("spec.driver: driver names should be lowercase; {driver:?} contains uppercase characters")]
 }

@@ -14,7 +14,8 @@ fn said(api_version: &str, kind: &str, tree: Value) -> Vec<String> {
 #[test]
 fn names_that_files_use() {
     for kind in ["ValidatingWebhookConfiguration", "MutatingAdmissionPolicyBinding"] {
-        let named = |name: &str| said("admissionregistration.k8s.io/v1", kind, json!({"metadata": {"name": name}}));
+        let named =
+            |name: &str| said("admissionregistration.k8s.io/v1", kind, json!({"metadata": {"name": name}}));
         assert_eq!(named("a.k8s.io"), Vec::<String>::new());
         assert_eq!(named("a.static.k8s.io").len(), 1);
     }
@@ -40,14 +41,19 @@ fn addresses_that_are_written_otherwise() {
     let policy = json!({"spec": {"egress": [{"to": [{}, {"ipBlock": {"cidr": "10.0.0.1/8", "except": ["10.1.0.0/16"]}}]}]}});
     assert_eq!(
         said("networking.k8s.io/v1", "NetworkPolicy", policy),
-        ["spec.egress[0].to[1].ipBlock.cidr: CIDR value \"10.0.0.1/8\" is ambiguous in this context (should be \
-          \"10.0.0.0/8\" or \"10.0.0.1/32\"?)"]
+        [
+            "spec.egress[0].to[1].ipBlock.cidr: CIDR value \"10.0.0.1/8\" is ambiguous in this context (should be \
+          \"10.0.0.0/8\" or \"10.0.0.1/32\"?)"
+        ]
     );
-    let ingress = json!({"status": {"loadBalancer": {"ingress": [{"hostname": "a.b"}, {"ip": "2001:DB8::1"}]}}});
+    let ingress =
+        json!({"status": {"loadBalancer": {"ingress": [{"hostname": "a.b"}, {"ip": "2001:DB8::1"}]}}});
     assert_eq!(
         update_status(&row("networking.k8s.io/v1", "Ingress"), &ingress),
-        ["status.loadBalancer.ingress[1]: IPv6 address \"2001:DB8::1\" should be in RFC 5952 canonical format \
-          (\"2001:db8::1\")"]
+        [
+            "status.loadBalancer.ingress[1]: IPv6 address \"2001:DB8::1\" should be in RFC 5952 canonical format \
+          (\"2001:db8::1\")"
+        ]
     );
 }
 
@@ -56,7 +62,9 @@ fn annotations_and_labels_that_have_other_names() {
     let annotated = json!({"metadata": {"annotations": {"kubernetes.io/ingress.class": "a"}}, "spec": {}});
     assert_eq!(
         said("networking.k8s.io/v1", "Ingress", annotated),
-        ["annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"]
+        [
+            "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"
+        ]
     );
     let zone = "failure-domain.beta.kubernetes.io/zone";
     let why = "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead";

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::update::{Change, Committed};
 use super::{Call, decode, store_error};
-use crate::api::{Object, Status, defaults, names, schema, status};
+use crate::api::{Object, Status, defaults, names, schema, status, warnings};
 use crate::client::{Payload, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
 use crate::server::tree::{at, metadata_mut, text};
@@ -77,6 +77,7 @@ async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Res
     if !errors.is_empty() {
         return Err(call.invalid(valid.name(), &errors));
     }
+    call.warn(warnings::create(&call.row, &valid.tree()));
     let (mut avoid, ttl) = (Avoid::default(), call.server.ttl(&call.row));
     loop {
         let (object, claims) = Claims::of(call, None, valid.clone(), &avoid).await?;
@@ -114,7 +115,7 @@ pub(super) fn default(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
 }
 
 /// The object's namespace must be the target's; where it says none, it becomes it.
-pub(super) fn check_namespace(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
+pub(crate) fn check_namespace(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
     let expected = call.namespace();
     let said = text(tree, &["metadata", "namespace"]);
     if said != expected && !said.is_empty() && !expected.is_empty() {

@@ -20,7 +20,7 @@ use crate::api::{Object, ObjectKey, Resource, Revision, Status, field, names, st
 use crate::client::{Identity, Patch, PatchType, Request, Response, Target, WriteOptions};
 use crate::store;
 
-pub(crate) use create::create_tree;
+pub(crate) use create::{check_namespace, create_tree};
 pub(crate) use decode::{decode, decode_as};
 pub(crate) use delete::{Verdict, delete_object};
 pub(crate) use scale::Paths;
@@ -138,6 +138,12 @@ async fn subresource_verb(
         ("status", Request::Patch { patch, options, .. }) if own_kind => {
             patch_verb(call, &patch, &options, Scope::Status).await
         }
+        ("approval", Request::Update { object, options, .. }) if own_kind => {
+            update::update(call, object, &options, Scope::Approval).await
+        }
+        ("approval", Request::Patch { patch, options, .. }) if own_kind => {
+            patch_verb(call, &patch, &options, Scope::Approval).await
+        }
         _ => Err(not_allowed()),
     }
 }
@@ -221,6 +227,15 @@ impl<'a> Call<'a> {
             return Ok(());
         }
         Err(status::bad_request(format!("Name parameter invalid: {name:?}: {}", wrong.join(";"))))
+    }
+
+    /// Tells the caller something besides, once.
+    pub(crate) fn warn(&mut self, warnings: Vec<String>) {
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
     }
 
     pub(crate) fn not_found(&self) -> Status {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::create::{check_namespace, create_tree, default};
 use super::{Call, decode, store_error};
-use crate::api::{Object, Revision, Status, field, status};
+use crate::api::{Object, Revision, Status, field, status, warnings};
 use crate::client::{Payload, Response, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
 use crate::server::authorize::refusal;
@@ -23,6 +23,8 @@ pub(crate) enum Scope {
     Main,
     /// The status.
     Status,
+    /// The decision on a request for a certificate.
+    Approval,
     /// `spec.finalizers` of a namespace.
     Finalize,
 }
@@ -170,7 +172,8 @@ pub(crate) fn replace(
             (rules.update)(&strategy::Context::of(call), &mut new, &old);
             new
         }
-        Scope::Status => status_only(rules, &call.row, new, &old),
+        Scope::Status => status_only(call, rules, new, &old),
+        Scope::Approval => status_only(call, &strategy::certificates::APPROVAL, new, &old),
         Scope::Finalize => {
             let mut kept = (*old).clone();
             copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "finalizers");
@@ -189,10 +192,16 @@ pub(crate) fn replace(
     let errors = match scope {
         Scope::Main => rules.update(&next, current),
         Scope::Status | Scope::Finalize => rules.update_status(&next, current),
+        Scope::Approval => rules.update_approval(&next, current),
     };
     let tree = next.tree();
     if !errors.is_empty() {
         return Err(call.invalid(current.name(), &errors));
+    }
+    match scope {
+        Scope::Main => call.warn(warnings::update(&call.row, &tree, &old)),
+        Scope::Status => call.warn(warnings::update_status(&call.row, &tree)),
+        Scope::Approval | Scope::Finalize => {}
     }
     Ok(if is_finished(&tree, &old) { Next::Finish(Box::new(next)) } else { Next::Put(Box::new(next)) })
 }
@@ -283,18 +292,18 @@ fn keep_status(new: &mut Value, old: &Value) {
 }
 
 /// The old object with the new status, and with what else the kind lets a status update change.
-fn status_only(rules: &strategy::Strategy, row: &crate::api::Resource, new: Value, old: &Value) -> Value {
+fn status_only(call: &Call<'_>, rules: &strategy::Strategy, new: Value, old: &Value) -> Value {
     let mut kept = old.clone();
     if let Some(kept) = kept.as_object_mut() {
         copy_field(kept, new.as_object(), "status");
     }
-    if rules.status_writes_metadata(row) {
+    if rules.status_writes_metadata(&call.row) {
         let fresh = new["metadata"].as_object();
         for field in ["labels", "annotations", "finalizers"] {
             copy_field(metadata_mut(&mut kept), fresh, field);
         }
     }
-    (rules.update_status)(&mut kept, old);
+    (rules.update_status)(&strategy::Context::of(call), &mut kept, old);
     kept
 }
 

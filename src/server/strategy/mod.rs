@@ -3,10 +3,17 @@
 //! Everything that kinds have in common is in `registry`. An entry here is data and a few pure
 //! functions of trees; kinds without an entry, custom ones among them, follow [`DEFAULT`].
 
+mod api_service;
+pub(crate) mod certificates;
 mod crd;
+mod csi_driver;
+mod devices;
+mod endpoint_slice;
+mod lease;
 mod namespace;
 mod node;
 mod pod;
+mod scheduling;
 pub(crate) mod service;
 mod workload;
 
@@ -15,6 +22,7 @@ use serde_json::{Map, Value};
 
 use super::registry::{Call, Verdict};
 use crate::api::{Resource, Scheme};
+use crate::client::Identity;
 use crate::server::tree::at;
 
 /// What a kind does on a write.
@@ -25,6 +33,8 @@ pub(crate) struct Strategy {
     pub(crate) unconditional_update: bool,
     /// A deletion answers with the object, not with a `Status`.
     pub(crate) answers_deleted: bool,
+    /// An update of the status may change labels, annotations and finalizers.
+    pub(crate) status_metadata: bool,
     /// A new object brings its status along.
     pub(crate) made_with_status: bool,
     /// Its objects go by themselves, once the server's [`event_ttl`](crate::server::ApiServerBuilder::event_ttl)
@@ -37,7 +47,7 @@ pub(crate) struct Strategy {
     /// The same on an update; the second tree is the object as it was.
     pub(crate) update: fn(&Context<'_>, &mut Value, &Value),
     /// The same on an update of the status.
-    pub(crate) update_status: fn(&mut Value, &Value),
+    pub(crate) update_status: fn(&Context<'_>, &mut Value, &Value),
     /// How long an object is given when it is deleted, of what was asked for; none where the kind
     /// knows no grace.
     pub(crate) grace: fn(&Value, Option<i64>) -> Option<i64>,
@@ -56,11 +66,15 @@ pub(crate) enum Generation {
     SpecAndAnnotations,
     /// When anything but metadata and, where that is a subresource, the status changes.
     Content,
+    /// When that or a label changes.
+    ContentAndLabels,
 }
 
 /// What a strategy may look at.
 pub(crate) struct Context<'a> {
     pub(crate) row: &'a Resource,
+    /// Who asks for the write.
+    pub(crate) identity: &'a Identity,
     pub(crate) scheme: std::sync::Arc<Scheme>,
     pub(crate) now: Timestamp,
 }
@@ -69,12 +83,13 @@ const DEFAULT: Strategy = Strategy {
     create_on_update: false,
     unconditional_update: true,
     answers_deleted: false,
+    status_metadata: true,
     made_with_status: false,
     expires: false,
     generation: Generation::Never,
     create: |_, _| {},
     update: |_, _, _| {},
-    update_status: |_, _| {},
+    update_status: |_, _, _| {},
     grace: |_, _| None,
     delete: None,
 };
@@ -92,9 +107,18 @@ const EVENT: Strategy = Strategy { expires: true, ..MADE_BY_UPDATE };
 
 const COUNTED: Strategy = Strategy { generation: Generation::Spec, ..DEFAULT };
 
-const CONTENT_COUNTED: Strategy = Strategy { generation: Generation::Content, ..DEFAULT };
+const STATUS_APART: Strategy = Strategy { status_metadata: false, ..DEFAULT };
 
-const LEASE: Strategy = Strategy { create_on_update: true, unconditional_update: false, ..DEFAULT };
+const COUNTED_STATUS_APART: Strategy = Strategy { status_metadata: false, ..COUNTED };
+
+/// Whoever changes one says which revision.
+const CONDITIONAL: Strategy = Strategy { unconditional_update: false, ..DEFAULT };
+
+const CONDITIONAL_STATUS_APART: Strategy = Strategy { unconditional_update: false, ..STATUS_APART };
+
+const ADMISSION: Strategy = Strategy { generation: Generation::Content, ..CONDITIONAL_STATUS_APART };
+
+const CONDITIONAL_MADE_BY_UPDATE: Strategy = Strategy { create_on_update: true, ..CONDITIONAL };
 
 const KEPT_IN_ANSWER: Strategy = Strategy { answers_deleted: true, ..DEFAULT };
 
@@ -116,11 +140,35 @@ pub(crate) fn of(row: &Resource) -> &'static Strategy {
         )
         | ("storage.k8s.io", "StorageClass") => &KEPT_IN_ANSWER,
         ("apps", "Deployment") => &workload::DEPLOYMENT,
-        ("apps", _) | ("batch", _) | ("autoscaling", _) | ("networking.k8s.io", _) => &COUNTED,
+        ("apps", _) | ("batch", _) | ("autoscaling", _) => &COUNTED,
         ("", "ReplicationController") => &COUNTED,
-        ("discovery.k8s.io", "EndpointSlice") | ("admissionregistration.k8s.io", _) => &CONTENT_COUNTED,
+        ("networking.k8s.io", "Ingress" | "IngressClass" | "NetworkPolicy")
+        | ("resource.k8s.io", "DeviceClass") => &COUNTED,
+        ("networking.k8s.io", "ServiceCIDR") => &STATUS_APART,
+        ("flowcontrol.apiserver.k8s.io", _) => &COUNTED_STATUS_APART,
+        ("discovery.k8s.io", "EndpointSlice") => &endpoint_slice::ENDPOINT_SLICE,
+        ("admissionregistration.k8s.io", _) => &ADMISSION,
         ("policy", "PodDisruptionBudget") => &DISRUPTION_BUDGET,
-        ("coordination.k8s.io", "Lease") => &LEASE,
+        ("coordination.k8s.io", "Lease") => &lease::LEASE,
+        ("coordination.k8s.io", "LeaseCandidate") | ("node.k8s.io", "RuntimeClass") => {
+            &CONDITIONAL_MADE_BY_UPDATE
+        }
+        ("certificates.k8s.io", "CertificateSigningRequest") => &certificates::REQUEST,
+        ("certificates.k8s.io", "ClusterTrustBundle")
+        | ("storage.k8s.io", "CSINode" | "CSIStorageCapacity") => &CONDITIONAL,
+        ("certificates.k8s.io", "PodCertificateRequest")
+        | ("storage.k8s.io", "VolumeAttachment")
+        | ("internal.apiserver.k8s.io", "StorageVersion")
+        | ("storagemigration.k8s.io", _) => &CONDITIONAL_STATUS_APART,
+        ("storage.k8s.io", "CSIDriver") => &csi_driver::CSI_DRIVER,
+        ("scheduling.k8s.io", "PriorityClass") => &scheduling::PRIORITY_CLASS,
+        ("scheduling.k8s.io", "PodGroup") => &scheduling::POD_GROUP,
+        ("scheduling.k8s.io", "Workload") => &scheduling::WORKLOAD,
+        ("resource.k8s.io", "ResourceClaim") => &devices::CLAIM,
+        ("resource.k8s.io", "ResourceSlice") => &devices::SLICE,
+        ("resource.k8s.io", "DeviceTaintRule") => &devices::TAINT_RULE,
+        ("resource.k8s.io", "ResourcePoolStatusRequest") => &devices::POOL_STATUS,
+        ("apiregistration.k8s.io", "APIService") => &api_service::API_SERVICE,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => &crd::DEFINITION,
         _ if row.schema.is_none() => &CUSTOM,
         _ => &DEFAULT,
@@ -149,7 +197,7 @@ impl Strategy {
 
     /// Whether an update of the status may change labels, annotations and finalizers.
     pub(crate) fn status_writes_metadata(&self, row: &Resource) -> bool {
-        row.schema.is_some()
+        self.status_metadata && row.schema.is_some()
     }
 
     /// Whether `metadata.generation` is kept.
@@ -164,7 +212,8 @@ impl Strategy {
             Generation::Never => false,
             Generation::Spec => differs(&["spec"]),
             Generation::SpecAndAnnotations => differs(&["spec"]) || differs(&["metadata", "annotations"]),
-            Generation::Content => {
+            Generation::ContentAndLabels if differs(&["metadata", "labels"]) => true,
+            Generation::Content | Generation::ContentAndLabels => {
                 let status_apart = self.keeps_status(row);
                 let content = |tree: &Value| -> Map<String, Value> {
                     tree.as_object()
@@ -186,6 +235,11 @@ impl Strategy {
 
 impl<'a> Context<'a> {
     pub(crate) fn of(call: &'a Call<'_>) -> Self {
-        Self { row: &call.row, scheme: call.server.scheme(), now: call.server.env().clock.now_seconds() }
+        Self {
+            row: &call.row,
+            identity: call.identity,
+            scheme: call.server.scheme(),
+            now: call.server.env().clock.now_seconds(),
+        }
     }
 }

@@ -30,7 +30,7 @@ pub(super) const POD: Strategy = Strategy {
             );
         }
     },
-    update_status: |new, old| {
+    update_status: |_, new, old| {
         // The class follows from the specification; a status cannot say another.
         copy_field(map_mut(new, "status"), old["status"].as_object(), "qosClass");
         copy_field(metadata_mut(new), old["metadata"].as_object(), "ownerReferences");

@@ -139,8 +139,27 @@ fn variable(variable: &At<'_>, errors: &mut Errors) {
 /// Whether CEL takes a word for a name.
 fn is_identifier(word: &str) -> bool {
     const RESERVED: [&str; 21] = [
-        "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if",
-        "import", "let", "loop", "package", "namespace", "return", "var", "void", "while",
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
     ];
     names::c_identifier(word).is_empty() && !RESERVED.contains(&word)
 }
@@ -189,7 +208,8 @@ fn audit_annotation(policy: &str, annotation: &At<'_>, errors: &mut Errors) {
 }
 
 fn mutation(mutation: &At<'_>, errors: &mut Errors) {
-    const FORMS: [(&str, &str); 2] = [("ApplyConfiguration", "applyConfiguration"), ("JSONPatch", "jsonPatch")];
+    const FORMS: [(&str, &str); 2] =
+        [("ApplyConfiguration", "applyConfiguration"), ("JSONPatch", "jsonPatch")];
     let kind = mutation.get("patchType");
     if !checks::present(&kind, errors) {
         return;

@@ -66,8 +66,7 @@ fn resources(list: &At<'_>, errors: &mut Errors) {
             continue;
         };
         if with_all_parts.contains(resource) {
-            errors
-                .push(item.invalid(format!("if '{resource}/*' is present, must not specify {text}")));
+            errors.push(item.invalid(format!("if '{resource}/*' is present, must not specify {text}")));
         }
         if part_of_all.contains(part) {
             errors.push(item.invalid(format!("if '*/{part}' is present, must not specify {text}")));
@@ -84,8 +83,6 @@ fn resources(list: &At<'_>, errors: &mut Errors) {
         errors.push(list.invalid("if '*/*' is present, must not specify other resources"));
     }
     if has("*") && without_part {
-        errors.push(
-            list.invalid("if '*' is present, must not specify other resources without subresources"),
-        );
+        errors.push(list.invalid("if '*' is present, must not specify other resources without subresources"));
     }
 }

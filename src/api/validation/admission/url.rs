@@ -80,7 +80,9 @@ fn host(host: &str) -> Result<(), String> {
     if (!port.is_empty() && !port.starts_with(':')) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(format!("invalid port {port:?} after host"));
     }
-    let strange = |letter: &char| letter.is_ascii() && !letter.is_ascii_alphanumeric() && !"-_.~!$&'()*+,;=:%<>\"".contains(*letter);
+    let strange = |letter: &char| {
+        letter.is_ascii() && !letter.is_ascii_alphanumeric() && !"-_.~!$&'()*+,;=:%<>\"".contains(*letter)
+    };
     match name.chars().find(strange) {
         Some(letter) => Err(format!("invalid character {:?} in host name", letter.to_string())),
         None => Ok(()),

@@ -59,10 +59,13 @@ impl Asked {
             checks::same(now.get("matchConditions").value(), then.get("matchConditions").value())
         };
         Self {
-            no_side_effects: before.items().all(|hook| NO_SIDE_EFFECTS.contains(&hook.get("sideEffects").text())),
+            no_side_effects: before
+                .items()
+                .all(|hook| NO_SIDE_EFFECTS.contains(&hook.get("sideEffects").text())),
             known_review_version: before.items().all(|hook| {
                 let versions = hook.get("admissionReviewVersions");
-                versions.len() == 0 || versions.items().any(|version| REVIEW_VERSIONS.contains(&version.text()))
+                versions.len() == 0
+                    || versions.items().any(|version| REVIEW_VERSIONS.contains(&version.text()))
             }),
             unique_names: before.items().all(|hook| names.insert(hook.get("name").text().to_owned())),
             strict_selectors: wrong.is_empty(),

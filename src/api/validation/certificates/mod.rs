@@ -48,9 +48,9 @@ pub(super) fn signer_name(at: &At<'_>, errors: &mut Errors) {
     }
     let parts: Vec<_> = text.split('/').collect();
     let [domain, path] = parts[..] else {
-        errors.push(at.invalid(
-            "must be a fully qualified domain and path of the form 'example.com/signer-name'",
-        ));
+        errors.push(
+            at.invalid("must be a fully qualified domain and path of the form 'example.com/signer-name'"),
+        );
         return;
     };
     if domain.len() > MAX_DOMAIN {

@@ -58,9 +58,11 @@ pub(super) fn create(request: &At<'_>, errors: &mut Errors) {
     match [&stub, &key, &proof].map(|at| !at.text().is_empty()) {
         [true, false, false] => self::stub(&stub, errors),
         [false, true, true] => self::key(&spec, &key, &proof, errors),
-        _ => errors.push(spec.unshown(
-            "exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set",
-        )),
+        _ => {
+            errors.push(spec.unshown(
+                "exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set",
+            ))
+        }
     }
 }
 
@@ -138,9 +140,10 @@ pub(super) fn status(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
         let spec = old.get("spec");
         errors.extend(issued(&spec, &status));
     } else if !checks::same(status.value(), before.value()) {
-        errors.push(
-            status.unshown("status is immutable unless transitioning to \"Issued\", \"Denied\", or \"Failed\""),
-        );
+        errors
+            .push(status.unshown(
+                "status is immutable unless transitioning to \"Issued\", \"Denied\", or \"Failed\"",
+            ));
     }
 }
 
@@ -197,7 +200,9 @@ fn issued(spec: &At<'_>, status: &At<'_>) -> Option<Error> {
             if block.label != "CERTIFICATE" {
                 return Some("issued certificate chain must consist entirely of CERTFICATE PEM blocks");
             }
-            x509::certificate(&block.bytes).err().map(|_| "intermediate certificate does not parse as valid X.509")
+            x509::certificate(&block.bytes)
+                .err()
+                .map(|_| "intermediate certificate does not parse as valid X.509")
         };
         blocks.find_map(wrong).map(|why| chain.invalid(why))
     })
@@ -205,7 +210,8 @@ fn issued(spec: &At<'_>, status: &At<'_>) -> Option<Error> {
 
 /// The times that a status names must be those of the certificate.
 fn times(spec: &At<'_>, status: &At<'_>, chain: &At<'_>, validity: &std::ops::Range<i64>) -> Option<Error> {
-    let (from, until, refresh) = (status.get("notBefore"), status.get("notAfter"), status.get("beginRefreshAt"));
+    let (from, until, refresh) =
+        (status.get("notBefore"), status.get("notAfter"), status.get("beginRefreshAt"));
     const CONSISTENT: &str = "must be present and consistent with the issued certificate";
     for (at, why) in [
         (&from, CONSISTENT),

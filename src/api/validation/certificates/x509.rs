@@ -164,8 +164,8 @@ fn key_of(info: &x509_parser::x509::SubjectPublicKeyInfo<'_>) -> PublicKey {
 #[cfg(feature = "server")]
 pub(super) fn has_signed(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
     use ring::signature::{
-        ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ED25519, RSA_PSS_2048_8192_SHA256,
-        UnparsedPublicKey, VerificationAlgorithm,
+        ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ED25519, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey,
+        VerificationAlgorithm,
     };
 
     let algorithm: &'static dyn VerificationAlgorithm = match key.kind {

@@ -19,7 +19,8 @@ pub(super) fn capacity(capacity: &At<'_>, shared: bool, errors: &mut Errors) {
         return;
     }
     let whole = checks::quantity(&capacity.get("value")).unwrap_or_else(|| Quantity::bytes(0));
-    let (options, range, default) = (policy.get("validValues"), policy.get("validRange"), policy.get("default"));
+    let (options, range, default) =
+        (policy.get("validValues"), policy.get("validRange"), policy.get("default"));
     let needs = |what: &str| default.required(&format!("required when {what} is defined"));
     match (options.len() > 0, range.is_set(), checks::quantity(&default)) {
         (true, true, _) => errors.push(policy.forbidden(
@@ -34,7 +35,8 @@ pub(super) fn capacity(capacity: &At<'_>, shared: bool, errors: &mut Errors) {
 }
 
 fn options(options: &At<'_>, default: Quantity, whole: Quantity, errors: &mut Errors) {
-    let amounts: Vec<_> = options.items().filter_map(|at| Some((at.path(), checks::quantity(&at)?))).collect();
+    let amounts: Vec<_> =
+        options.items().filter_map(|at| Some((at.path(), checks::quantity(&at)?))).collect();
     for pair in amounts.windows(2) {
         if pair[0].1 > pair[1].1 {
             let (path, amount) = &pair[1];
@@ -68,7 +70,8 @@ fn range(range: &At<'_>, default: Quantity, whole: Quantity, errors: &mut Errors
         errors.push(least_at.required("required when validRange is defined"));
         return;
     };
-    let wrong = |at: &At<'_>, amount: Quantity, why: String| Error::invalid(&at.path(), amount.to_string(), why);
+    let wrong =
+        |at: &At<'_>, amount: Quantity, why: String| Error::invalid(&at.path(), amount.to_string(), why);
     let most = checks::quantity(&most_at);
     if least > whole {
         errors.push(wrong(&least_at, least, format!("min is larger than capacity value: {whole}")));

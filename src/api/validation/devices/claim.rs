@@ -97,8 +97,7 @@ impl Requests {
 
     /// The name of a request, or of an alternative of one.
     pub(super) fn reference(&self, at: &At<'_>, errors: &mut Errors) {
-        const WHAT: &str =
-            "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
+        const WHAT: &str = "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
         let wrong = |shown: &str, why: String| Error::invalid(&at.path(), shown, why);
         let parts: Vec<_> = at.text().split('/').collect();
         if parts.len() <= 2 {

@@ -20,7 +20,8 @@ const LISTS: [&str; 4] = ["bools", "ints", "strings", "versions"];
 /// Whether a device says so much that fewer of them fit into a slice.
 pub(super) fn is_complex(device: &At<'_>) -> bool {
     let (taints, consumed) = (device.get("taints"), device.get("consumesCounters"));
-    let has_lists = |(_, attribute): (&str, At<'_>)| LISTS.iter().any(|list| !attribute.value()[list].is_null());
+    let has_lists =
+        |(_, attribute): (&str, At<'_>)| LISTS.iter().any(|list| !attribute.value()[list].is_null());
     taints.len() + consumed.len() > 0 || device.get("attributes").entries().any(has_lists)
 }
 
@@ -72,7 +73,8 @@ fn values(attribute: &At<'_>) -> usize {
 
 fn attribute(attribute: &At<'_>, errors: &mut Errors) {
     const ONE: &str = "exactly one value must be specified";
-    let single = ["bool", "int", "string", "version"].iter().filter(|field| attribute.get(field).is_set()).count();
+    let single =
+        ["bool", "int", "string", "version"].iter().filter(|field| attribute.get(field).is_set()).count();
     text(&attribute.get("string"), errors);
     version(&attribute.get("version"), errors);
     let mut lists = 0;
@@ -114,7 +116,9 @@ fn version(at: &At<'_>, errors: &mut Errors) {
 /// Whether a text is a version as semver.org has it.
 pub(in crate::api::validation) fn is_semantic(text: &str) -> bool {
     let numeric = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'))
+        !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_digit())
+            && (part == "0" || !part.starts_with('0'))
     };
     let word = |part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -125,7 +129,8 @@ pub(in crate::api::validation) fn is_semantic(text: &str) -> bool {
     let numbers: Vec<_> = core.split('.').collect();
     numbers.len() == 3
         && numbers.into_iter().all(numeric)
-        && before.is_none_or(|text| text.split('.').all(|part| word(part) && (!all_digits(part) || numeric(part))))
+        && before
+            .is_none_or(|text| text.split('.').all(|part| word(part) && (!all_digits(part) || numeric(part))))
         && build.is_none_or(|text| text.split('.').all(word))
 }
 
@@ -179,7 +184,9 @@ mod tests {
         for good in ["0.0.0", "1.2.3", "1.2.3-alpha.1", "1.2.3+build.007", "1.0.0-0A.is.legal", "1.2.3--x"] {
             assert!(is_semantic(good), "{good}");
         }
-        for bad in ["", "1", "1.2", "1.2.3.4", "01.2.3", "1.2.3-", "1.2.3-01", "1.2.3+", "v1.2.3", "1.2.3-a..b"] {
+        for bad in
+            ["", "1", "1.2", "1.2.3.4", "01.2.3", "1.2.3-", "1.2.3-01", "1.2.3+", "v1.2.3", "1.2.3-a..b"]
+        {
             assert!(!is_semantic(bad), "{bad}");
         }
     }

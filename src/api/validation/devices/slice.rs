@@ -20,14 +20,11 @@ pub(super) fn slice(slice: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     nodes(&spec, errors);
     let (counters, devices) = (spec.get("sharedCounters"), spec.get("devices"));
     if counters.is_set() && devices.is_set() {
-        errors.push(Error::invalid(
-            &spec.path(),
-            "",
-            "only one of `sharedCounters` or `devices` is allowed",
-        ));
+        errors.push(Error::invalid(&spec.path(), "", "only one of `sharedCounters` or `devices` is allowed"));
     }
     let each_its_nodes = spec.get("perDeviceNodeSelection").flag();
-    let max = if devices.items().any(|at| device::is_complex(&at)) { MAX_COMPLEX_DEVICES } else { MAX_DEVICES };
+    let max =
+        if devices.items().any(|at| device::is_complex(&at)) { MAX_COMPLEX_DEVICES } else { MAX_DEVICES };
     if fits(&devices, max, errors) {
         for at in devices.items() {
             let taints = old.and_then(|old| {
@@ -94,7 +91,8 @@ fn nodes(spec: &At<'_>, errors: &mut Errors) {
             errors.push(terms.invalid("must have exactly one node selector term"));
         }
     }
-    for (field, shown) in [("allNodes", "`allNodes`"), ("perDeviceNodeSelection", "`perDeviceNodeSelection`")] {
+    for (field, shown) in [("allNodes", "`allNodes`"), ("perDeviceNodeSelection", "`perDeviceNodeSelection`")]
+    {
         let at = spec.get(field);
         if at.flag() {
             ways.push(shown);

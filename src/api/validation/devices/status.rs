@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::claim::{MAX_CONFIGS, Requests};
 use super::{binding_conditions, fits, json_object, opaque, own_text, pool_name, repeated};
-use crate::api::ip_form;
 use crate::api::field::Error;
+use crate::api::ip_form;
 use crate::api::names;
 use crate::api::validation::at::At;
 use crate::api::validation::checks::{self, Errors};

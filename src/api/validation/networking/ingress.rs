@@ -1,7 +1,7 @@
 //! Ingresses and their classes.
 
-use crate::api::ip;
 use crate::api::field::Error;
+use crate::api::ip;
 use crate::api::names;
 use crate::api::validation::at::At;
 use crate::api::validation::checks::{self, Errors};
@@ -20,7 +20,8 @@ struct Kept {
 pub(super) fn object(ingress: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     let kept = old.map(Kept::by).unwrap_or_default();
     let spec = ingress.get("spec");
-    let (rules, default, class) = (spec.get("rules"), spec.get("defaultBackend"), spec.get("ingressClassName"));
+    let (rules, default, class) =
+        (spec.get("rules"), spec.get("defaultBackend"), spec.get("ingressClassName"));
     if rules.len() == 0 && !default.is_set() {
         let wrong = "either `defaultBackend` or `rules` must be specified";
         errors.push(Error::invalid(&spec.path(), rules.value().clone(), wrong));

@@ -1,10 +1,10 @@
 //! Network policies.
 
-use crate::api::{ip, ip_form};
 use crate::api::field::Error;
 use crate::api::names;
 use crate::api::validation::at::At;
 use crate::api::validation::checks::{self, Errors};
+use crate::api::{ip, ip_form};
 
 const TYPES: [&str; 2] = ["Ingress", "Egress"];
 

@@ -1,7 +1,7 @@
 //! The addresses that services have, and the blocks that these are from.
 
-use crate::api::ip_form;
 use crate::api::field::Error;
+use crate::api::ip_form;
 use crate::api::names;
 use crate::api::validation::at::At;
 use crate::api::validation::checks::{self, Errors};
