@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::registry::{Call, decode};
-use super::tree::{at, text, texts};
+use super::registry::{Call, check_namespace, decode};
+use super::tree::{at, map_mut, text, texts};
 use super::{Attributes, Decision, Rule};
 use crate::api::{Object, Resource, Status, status};
 use crate::client::{Identity, Payload};
@@ -27,23 +27,37 @@ pub(crate) fn is_review(row: &Resource) -> bool {
 }
 
 fn self_access(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
-    let mut tree = decode(call, payload, None)?;
+    let mut tree = question(call, payload)?;
     let identity = call.identity.clone();
     decided(call, &mut tree, &identity)?;
     call.object(tree)
 }
 
 fn access(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
-    let mut tree = decode(call, payload, None)?;
+    let mut tree = question(call, payload)?;
     let texts_of = |path: &[&str]| texts(&tree, path).into_iter().map(str::to_owned).collect::<Vec<_>>();
     let identity = Identity {
         user: text(&tree, &["spec", "user"]).to_owned(),
         uid: text(&tree, &["spec", "uid"]).to_owned(),
         groups: texts_of(&["spec", "groups"]),
+        extra: at(&tree, &["spec", "extra"])
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(key, values)| (key.clone(), texts(values, &[]).into_iter().map(str::to_owned).collect()))
+            .collect(),
         ..Identity::default()
     };
     decided(call, &mut tree, &identity)?;
     call.object(tree)
+}
+
+/// What is asked, if it is a question.
+fn question(call: &mut Call<'_>, payload: Payload) -> Result<Value, Status> {
+    let mut tree = decode(call, payload, None)?;
+    check_namespace(call, &mut tree)?;
+    let errors = call.server.validation().create_tree(&call.row, &tree);
+    if errors.is_empty() { Ok(tree) } else { Err(call.invalid("", &errors)) }
 }
 
 fn decided(call: &Call<'_>, tree: &mut Value, identity: &Identity) -> Result<(), Status> {
@@ -68,7 +82,7 @@ fn asked(tree: &Value) -> Option<Attributes> {
             Some(Attributes {
                 verb: field("verb"),
                 group: field("group"),
-                version: field("version"),
+                version: Some(field("version")).filter(|said| !said.is_empty()).unwrap_or_else(|| "*".into()),
                 resource: field("resource"),
                 subresource: field("subresource"),
                 namespace: field("namespace"),
@@ -95,6 +109,9 @@ fn rules(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
         .filter(|rule| !rule.paths.is_empty())
         .map(|rule| json!({"verbs": rule.verbs, "nonResourceURLs": rule.paths}))
         .collect();
+    // The answer does not repeat the question.
+    tree["metadata"] = json!({"creationTimestamp": null});
+    tree["spec"] = json!({});
     tree["status"] = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false});
     call.object(tree)
 }

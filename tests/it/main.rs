@@ -66,6 +66,7 @@ mod server_custom;
 mod server_delete;
 mod server_get;
 mod server_kinds;
+mod server_kinds_cluster;
 mod server_kit;
 mod server_leases;
 mod server_list;

@@ -266,3 +266,45 @@ fn what_has_the_wrong_type_is_left_for_validation() {
     assert_eq!((&pod["spec"]["containers"], &pod["spec"]["resources"]), (&json!({"a": 1}), &json!("x")));
     assert_eq!(defaulted("v1", "Pod", json!([])), json!([]));
 }
+
+#[test]
+fn flows_and_levels() {
+    let schema = defaulted("flowcontrol.apiserver.k8s.io/v1", "FlowSchema", json!({"spec": {}}));
+    assert_eq!(schema["spec"]["matchingPrecedence"], 1000);
+    let queuing =
+        json!({"spec": {"type": "Limited", "limited": {"limitResponse": {"type": "Queue", "queuing": {}}}}});
+    let level = defaulted("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration", queuing);
+    assert_eq!(
+        level["spec"]["limited"],
+        json!({"nominalConcurrencyShares": 30, "lendablePercent": 0, "limitResponse": {"type": "Queue",
+            "queuing": {"queues": 64, "handSize": 8, "queueLengthLimit": 50}}})
+    );
+}
+
+#[test]
+fn claims_and_policies() {
+    let request = json!({"name": "a", "exactly": {"deviceClassName": "c"}});
+    let claim = json!({"spec": {"devices": {"requests": [request]}}});
+    let claim = defaulted("resource.k8s.io/v1", "ResourceClaim", claim);
+    assert_eq!(
+        claim["spec"]["devices"]["requests"][0]["exactly"],
+        json!({"deviceClassName": "c", "allocationMode": "ExactCount", "count": 1})
+    );
+    let policy = defaulted(
+        "admissionregistration.k8s.io/v1",
+        "ValidatingAdmissionPolicy",
+        json!({"spec": {"matchConstraints": {"resourceRules": [{}]}}}),
+    );
+    assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+    let constraints = &policy["spec"]["matchConstraints"];
+    assert_eq!(
+        (
+            &constraints["matchPolicy"],
+            &constraints["namespaceSelector"],
+            &constraints["resourceRules"][0]["scope"]
+        ),
+        (&json!("Equivalent"), &json!({}), &json!("*"))
+    );
+    let service = json!({"spec": {"service": {"name": "s", "namespace": "n"}}});
+    assert_eq!(defaulted("apiregistration.k8s.io/v1", "APIService", service)["spec"]["service"]["port"], 443);
+}

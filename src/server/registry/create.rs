@@ -131,7 +131,7 @@ pub(crate) fn default(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
 }
 
 /// The object's namespace must be the target's; where it says none, it becomes it.
-pub(super) fn check_namespace(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
+pub(crate) fn check_namespace(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
     let expected = call.namespace();
     let said = text(tree, &["metadata", "namespace"]);
     if said != expected && !said.is_empty() && !expected.is_empty() {

@@ -22,7 +22,7 @@ use crate::api::{Object, ObjectKey, Resource, Revision, Status, field, names, st
 use crate::client::{Identity, Patch, PatchType, Request, Response, Target, WriteOptions, wire};
 use crate::store;
 
-pub(crate) use create::{create_tree, default};
+pub(crate) use create::{check_namespace, create_tree, default};
 pub(crate) use decode::{decode, decode_as};
 pub(crate) use delete::{Verdict, check_preconditions, delete_object};
 pub(crate) use update::{Change, Committed, Next, Scope, modify, precondition_failed};
@@ -168,6 +168,12 @@ async fn subresource_verb(
         }
         ("status", Request::Patch { patch, options, .. }) if own_kind => {
             patch_verb(call, &patch, &options, Scope::Status).await
+        }
+        ("approval", Request::Update { object, options, .. }) if own_kind => {
+            update::update(call, object, &options, Scope::Approval).await
+        }
+        ("approval", Request::Patch { patch, options, .. }) if own_kind => {
+            patch_verb(call, &patch, &options, Scope::Approval).await
         }
         _ => Err(not_allowed()),
     }

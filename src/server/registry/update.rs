@@ -25,6 +25,8 @@ pub(crate) enum Scope {
     Main,
     /// The status.
     Status,
+    /// The decision on a request for a certificate.
+    Approval,
     /// `spec.finalizers` of a namespace.
     Finalize,
     /// `spec.ephemeralContainers` of a pod.
@@ -192,7 +194,7 @@ pub(super) fn owned(
     current: &Object,
     scope: Scope,
 ) -> Result<(), Status> {
-    if !matches!(scope, Scope::Status | Scope::Finalize) || call.row.custom.is_some() {
+    if !matches!(scope, Scope::Status | Scope::Approval | Scope::Finalize) || call.row.custom.is_some() {
         default(call, new)?;
     }
     owners.update(&current.tree(), new);
@@ -256,6 +258,7 @@ async fn replaced(
             new
         }
         Scope::Status => status_only(call, rules, new, &old),
+        Scope::Approval => status_only(call, &strategy::certificates::APPROVAL, new, &old),
         Scope::Finalize => {
             let mut kept = (*old).clone();
             copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "finalizers");
@@ -265,7 +268,7 @@ async fn replaced(
         Scope::EphemeralContainers => strategy::pod::with_ephemeral_containers(&new, &old),
         Scope::Resize => strategy::pod::resized(new, &old),
     };
-    let spec_may_change = !matches!(scope, Scope::Status | Scope::Finalize);
+    let spec_may_change = !matches!(scope, Scope::Status | Scope::Approval | Scope::Finalize);
     if spec_may_change && rules.tracks_generation() && rules.is_new_generation(&call.row, &new, &old) {
         let next = current.generation() + 1;
         metadata_mut(&mut new).insert("generation".into(), next.into());
@@ -287,6 +290,7 @@ async fn replaced(
             rules.update_ephemeral_containers_tree(&call.row, &next.tree(), &old).into()
         }
         Scope::Resize => rules.update_resize_tree(&call.row, &next.tree(), &old).into(),
+        Scope::Approval => rules.update_approval(&next, current).into(),
     };
     call.accept(current.name(), findings)?;
     let next = convert::as_stored(call.server, next)?;
@@ -297,7 +301,7 @@ async fn replaced(
     match scope {
         Scope::Main => call.warn(warnings::update(&call.row, &tree, &old)),
         Scope::Status => call.warn(warnings::update_status(&call.row, &tree)),
-        Scope::Finalize | Scope::EphemeralContainers | Scope::Resize => {}
+        Scope::Approval | Scope::Finalize | Scope::EphemeralContainers | Scope::Resize => {}
     }
     Ok(if is_finished(&tree, &old) { Next::Finish(Box::new(next)) } else { Next::Put(Box::new(next)) })
 }

@@ -4,11 +4,18 @@
 //! functions of trees; kinds without an entry, custom ones among them, follow [`DEFAULT`].
 
 mod account;
+mod api_service;
+pub(crate) mod certificates;
 mod crd;
+mod csi_driver;
+mod devices;
+mod endpoint_slice;
+mod lease;
 mod limit_range;
 mod namespace;
 mod node;
 pub(crate) mod pod;
+mod scheduling;
 pub(crate) mod service;
 mod template;
 mod volume;
@@ -20,6 +27,7 @@ use serde_json::{Map, Value, json};
 
 use super::registry::{Call, Verdict};
 use crate::api::Resource;
+use crate::client::Identity;
 use crate::server::ApiServer;
 use crate::server::tree::at;
 
@@ -31,6 +39,8 @@ pub(crate) struct Strategy {
     pub(crate) unconditional_update: bool,
     /// A deletion answers with the object, not with a `Status`.
     pub(crate) answers_deleted: bool,
+    /// An update of the status may change labels, annotations and finalizers.
+    pub(crate) status_metadata: bool,
     /// A new object brings its status along.
     pub(crate) made_with_status: bool,
     /// Its objects go by themselves, once the server's [`event_ttl`](crate::server::ApiServerBuilder::event_ttl)
@@ -64,12 +74,16 @@ pub(crate) enum Generation {
     SpecAndAnnotations,
     /// When anything but metadata and, where that is a subresource, the status changes.
     Content,
+    /// When that or a label changes.
+    ContentAndLabels,
 }
 
 /// What a strategy may look at.
 pub(crate) struct Context<'a> {
     pub(crate) server: &'a ApiServer,
     pub(crate) row: &'a Resource,
+    /// Who asks for the write.
+    pub(crate) identity: &'a Identity,
     pub(crate) now: Timestamp,
     /// What is said to the caller.
     warnings: RefCell<Vec<String>>,
@@ -79,6 +93,7 @@ const DEFAULT: Strategy = Strategy {
     create_on_update: false,
     unconditional_update: true,
     answers_deleted: false,
+    status_metadata: true,
     made_with_status: false,
     expires: false,
     orphans: false,
@@ -103,9 +118,18 @@ const EVENT: Strategy = Strategy { expires: true, ..MADE_BY_UPDATE };
 
 const COUNTED: Strategy = Strategy { generation: Generation::Spec, ..DEFAULT };
 
-const CONTENT_COUNTED: Strategy = Strategy { generation: Generation::Content, ..DEFAULT };
+const STATUS_APART: Strategy = Strategy { status_metadata: false, ..DEFAULT };
 
-const LEASE: Strategy = Strategy { create_on_update: true, unconditional_update: false, ..DEFAULT };
+const COUNTED_STATUS_APART: Strategy = Strategy { status_metadata: false, ..COUNTED };
+
+/// Whoever changes one says which revision.
+const CONDITIONAL: Strategy = Strategy { unconditional_update: false, ..DEFAULT };
+
+const CONDITIONAL_STATUS_APART: Strategy = Strategy { unconditional_update: false, ..STATUS_APART };
+
+const ADMISSION: Strategy = Strategy { generation: Generation::Content, ..CONDITIONAL_STATUS_APART };
+
+const CONDITIONAL_MADE_BY_UPDATE: Strategy = Strategy { create_on_update: true, ..CONDITIONAL };
 
 const KEPT_IN_ANSWER: Strategy = Strategy { answers_deleted: true, ..DEFAULT };
 
@@ -148,10 +172,33 @@ pub(crate) fn of(row: &Resource) -> &'static Strategy {
         ("autoscaling", "HorizontalPodAutoscaler") => &AUTOSCALER,
         ("batch", "CronJob") => &template::CRON_JOB,
         ("batch", "Job") => &template::JOB,
-        ("networking.k8s.io", _) => &COUNTED,
-        ("discovery.k8s.io", "EndpointSlice") | ("admissionregistration.k8s.io", _) => &CONTENT_COUNTED,
+        ("networking.k8s.io", "Ingress" | "IngressClass" | "NetworkPolicy")
+        | ("resource.k8s.io", "DeviceClass") => &COUNTED,
+        ("networking.k8s.io", "ServiceCIDR") => &STATUS_APART,
+        ("flowcontrol.apiserver.k8s.io", _) => &COUNTED_STATUS_APART,
+        ("discovery.k8s.io", "EndpointSlice") => &endpoint_slice::ENDPOINT_SLICE,
+        ("admissionregistration.k8s.io", _) => &ADMISSION,
         ("policy", "PodDisruptionBudget") => &DISRUPTION_BUDGET,
-        ("coordination.k8s.io", "Lease") => &LEASE,
+        ("coordination.k8s.io", "Lease") => &lease::LEASE,
+        ("coordination.k8s.io", "LeaseCandidate") | ("node.k8s.io", "RuntimeClass") => {
+            &CONDITIONAL_MADE_BY_UPDATE
+        }
+        ("certificates.k8s.io", "CertificateSigningRequest") => &certificates::REQUEST,
+        ("certificates.k8s.io", "ClusterTrustBundle")
+        | ("storage.k8s.io", "CSINode" | "CSIStorageCapacity") => &CONDITIONAL,
+        ("certificates.k8s.io", "PodCertificateRequest")
+        | ("storage.k8s.io", "VolumeAttachment")
+        | ("internal.apiserver.k8s.io", "StorageVersion")
+        | ("storagemigration.k8s.io", _) => &CONDITIONAL_STATUS_APART,
+        ("storage.k8s.io", "CSIDriver") => &csi_driver::CSI_DRIVER,
+        ("scheduling.k8s.io", "PriorityClass") => &scheduling::PRIORITY_CLASS,
+        ("scheduling.k8s.io", "PodGroup") => &scheduling::POD_GROUP,
+        ("scheduling.k8s.io", "Workload") => &scheduling::WORKLOAD,
+        ("resource.k8s.io", "ResourceClaim") => &devices::CLAIM,
+        ("resource.k8s.io", "ResourceSlice") => &devices::SLICE,
+        ("resource.k8s.io", "DeviceTaintRule") => &devices::TAINT_RULE,
+        ("resource.k8s.io", "ResourcePoolStatusRequest") => &devices::POOL_STATUS,
+        ("apiregistration.k8s.io", "APIService") => &api_service::API_SERVICE,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => &crd::DEFINITION,
         _ if row.schema.is_none() => &CUSTOM,
         _ => &DEFAULT,
@@ -180,7 +227,7 @@ impl Strategy {
 
     /// Whether an update of the status may change labels, annotations and finalizers.
     pub(crate) fn status_writes_metadata(&self, row: &Resource) -> bool {
-        row.schema.is_some()
+        self.status_metadata && row.schema.is_some()
     }
 
     /// Whether `metadata.generation` is kept.
@@ -195,7 +242,8 @@ impl Strategy {
             Generation::Never => false,
             Generation::Spec => differs(&["spec"]),
             Generation::SpecAndAnnotations => differs(&["spec"]) || differs(&["metadata", "annotations"]),
-            Generation::Content => {
+            Generation::ContentAndLabels if differs(&["metadata", "labels"]) => true,
+            Generation::Content | Generation::ContentAndLabels => {
                 let status_apart = self.keeps_status(row);
                 let content = |tree: &Value| -> Map<String, Value> {
                     tree.as_object()
@@ -220,6 +268,7 @@ impl<'a> Context<'a> {
         Self {
             server: call.server,
             row: &call.row,
+            identity: call.identity,
             now: call.server.env().clock.now_seconds(),
             warnings: RefCell::default(),
         }

@@ -45,9 +45,8 @@ pub(super) const POD: Strategy = Strategy {
         }
     },
     update_status: |_, new, old| {
-        if text(new, &["status", "qosClass"]).is_empty() {
-            copy_field(map_mut(new, "status"), old["status"].as_object(), "qosClass");
-        }
+        // The class follows from the specification; a status cannot say another.
+        copy_field(map_mut(new, "status"), old["status"].as_object(), "qosClass");
         copy_field(metadata_mut(new), old["metadata"].as_object(), "ownerReferences");
         observed_generations(new, old);
         disabled::drop_from_status(&mut new["status"], &old["status"]);

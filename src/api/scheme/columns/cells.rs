@@ -14,11 +14,18 @@ pub(super) fn name(object: &Value, _: Timestamp) -> Value {
     str_or(&object["metadata"]["name"], "").into()
 }
 
+/// The name, with a word more where one of these annotations says that it is the default.
+pub(super) fn marked_default(object: &Value, annotations: &[&str]) -> Value {
+    let metadata = &object["metadata"];
+    let is_default = annotations.iter().any(|key| metadata["annotations"][key] == "true");
+    format!("{}{}", str_or(&metadata["name"], ""), if is_default { " (default)" } else { "" }).into()
+}
+
 pub(super) fn age(object: &Value, now: Timestamp) -> Value {
     since(&object["metadata"]["creationTimestamp"], now)
 }
 
-fn since(value: &Value, now: Timestamp) -> Value {
+pub(super) fn since(value: &Value, now: Timestamp) -> Value {
     duration::since(time(value), now).into()
 }
 
@@ -329,8 +336,4 @@ pub(super) fn groups(binding: &Value, _: Timestamp) -> Value {
 
 pub(super) fn accounts(binding: &Value, _: Timestamp) -> Value {
     subjects(binding, "ServiceAccount")
-}
-
-pub(super) fn webhooks(configuration: &Value, _: Timestamp) -> Value {
-    list(&configuration["webhooks"]).len().into()
 }

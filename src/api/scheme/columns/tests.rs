@@ -5,7 +5,10 @@ use crate::api::Scheme;
 
 /// The cells that the functions of a kind's columns make, joined by `|`; paths are left out.
 fn row(api_version: &str, kind: &str, tree: &Value) -> String {
-    let scheme = Scheme::builtin();
+    cells(&Scheme::builtin(), api_version, kind, tree)
+}
+
+fn cells(scheme: &Scheme, api_version: &str, kind: &str, tree: &Value) -> String {
     let now = "2020-01-01T01:00:00Z".parse().unwrap();
     let cells =
         scheme.api_kind(api_version, kind).unwrap().columns.iter().filter_map(|column| match column.value {
@@ -213,4 +216,141 @@ fn quotas_and_templates() {
     assert_eq!(row("v1", "ComponentStatus", &healthy), "Healthy|ok|");
     let budget = json!({"spec": {"minAvailable": "50%"}});
     assert_eq!(row("policy/v1", "PodDisruptionBudget", &budget), "50%|N/A|<unknown>");
+}
+
+/// The same, of a kind that is served where a switch says so.
+fn unstable(api_version: &str, kind: &str, tree: &Value) -> String {
+    let everything = crate::api::RuntimeConfig::default().with("api/all", true).unwrap();
+    cells(&Scheme::builtin_with(&everything), api_version, kind, tree)
+}
+
+#[test]
+fn ingresses_and_their_classes() {
+    let rules = |hosts: &[&str]| -> Value { hosts.iter().map(|host| json!({"host": host})).collect() };
+    for (hosts, shown) in [
+        (&[][..], "*"),
+        (&["", "a"], "a"),
+        (&["a", "b", "c"], "a,b,c"),
+        (&["a", "", "b", "c", "d"], "a,b,c + 2 more..."),
+        (&["a", "b", "c", ""], "a,b,c + 1 more..."),
+    ] {
+        let ingress = json!({"spec": {"rules": rules(hosts), "tls": [{}]}});
+        assert_eq!(
+            row("networking.k8s.io/v1", "Ingress", &ingress),
+            format!("<none>|{shown}||80, 443|<unknown>")
+        );
+    }
+    let balanced =
+        json!({"status": {"loadBalancer": {"ingress": [{"hostname": "b.example.com"}, {"ip": "10.0.0.1"}]}}});
+    assert_eq!(
+        row("networking.k8s.io/v1", "Ingress", &balanced),
+        "<none>|*|10.0.0.1,b.example.com|80|<unknown>"
+    );
+    let class = json!({"metadata": {"name": "c", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
+        "spec": {"parameters": {"apiGroup": "example.com", "kind": "Own", "name": "n"}}});
+    assert_eq!(
+        row("networking.k8s.io/v1", "IngressClass", &class),
+        "c (default)|Own.example.com/n|<unknown>"
+    );
+}
+
+#[test]
+fn storage() {
+    let class = json!({"metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}});
+    assert_eq!(
+        row("storage.k8s.io/v1", "StorageClass", &class),
+        "fast (default)|Delete|Immediate|false|<unknown>"
+    );
+    let driver = json!({"spec": {"tokenRequests": [{"audience": "a"}, {"audience": "b"}], "volumeLifecycleModes": ["Persistent"]}});
+    assert_eq!(
+        row("storage.k8s.io/v1", "CSIDriver", &driver),
+        "true|false|false|a,b|false|Persistent|<unknown>"
+    );
+    assert_eq!(
+        row("storage.k8s.io/v1", "CSIDriver", &json!({})),
+        "true|false|false|<unset>|false|<none>|<unknown>"
+    );
+    let attachment = json!({"spec": {"source": {"persistentVolumeName": "v"}}, "status": {"attached": true}});
+    assert_eq!(row("storage.k8s.io/v1", "VolumeAttachment", &attachment), "v|true|<unknown>");
+}
+
+#[test]
+fn certificates() {
+    let request = |kinds: &[&str], certificate: &str| {
+        let conditions: Value = kinds.iter().map(|kind| json!({"type": kind})).collect();
+        let tree = json!({"spec": {"username": "u", "signerName": "s", "expirationSeconds": 86_400},
+            "status": {"conditions": conditions, "certificate": certificate}});
+        row("certificates.k8s.io/v1", "CertificateSigningRequest", &tree)
+    };
+    assert_eq!(request(&[], ""), "<unknown>|s|u|24h|Pending");
+    assert!(request(&["Approved"], "eA==").ends_with("|Approved,Issued"));
+    assert!(request(&["Approved", "Denied", "Failed"], "").ends_with("|Denied,Failed"));
+}
+
+#[test]
+fn policies_and_flows() {
+    let binding = |parameter: Value| {
+        let tree = json!({"spec": {"paramRef": parameter}});
+        row("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", &tree)
+    };
+    assert_eq!(binding(Value::Null), "<unset>|<unknown>");
+    assert_eq!(binding(json!({"name": "a"})), "*/a|<unknown>");
+    assert_eq!(binding(json!({"name": "a", "namespace": "n"})), "n/a|<unknown>");
+    assert_eq!(
+        binding(json!({"selector": {"matchLabels": {"a": "b"}}})),
+        "&LabelSelector{MatchLabels:map[string]string{a: b,},MatchExpressions:[]LabelSelectorRequirement{},}|<unknown>"
+    );
+    let policy =
+        json!({"spec": {"validations": [{}], "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}}});
+    assert_eq!(
+        row("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", &policy),
+        "1|v1/ConfigMap|<unknown>"
+    );
+    let schema = json!({"status": {"conditions": [{"type": "Dangling", "status": "False"}]}});
+    assert_eq!(row("flowcontrol.apiserver.k8s.io/v1", "FlowSchema", &schema), "<none>|<unknown>|False");
+    let level = json!({"spec": {"limited": {"nominalConcurrencyShares": 5, "limitResponse": {"queuing": {"queues": 2}}}}});
+    assert_eq!(
+        row("flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfiguration", &level),
+        "5|2|<none>|<none>|<unknown>"
+    );
+    let service = json!({"spec": {"service": {"namespace": "n", "name": "s"}},
+        "status": {"conditions": [{"type": "Available", "status": "False", "reason": "Gone"}]}});
+    assert_eq!(row("apiregistration.k8s.io/v1", "APIService", &service), "n/s|False (Gone)|<unknown>");
+}
+
+#[test]
+fn claims_and_pools() {
+    let claim = |tree: Value| row("resource.k8s.io/v1", "ResourceClaim", &tree);
+    assert_eq!(claim(json!({})), "pending|<unknown>");
+    assert_eq!(
+        claim(json!({"status": {"allocation": {}, "reservedFor": [{}]}})),
+        "allocated,reserved|<unknown>"
+    );
+    let gone = json!({"metadata": {"deletionTimestamp": "2020-01-01T00:00:00Z"}});
+    assert_eq!(claim(gone), "deleted|<unknown>");
+    let pools = |status: Value| {
+        unstable("resource.k8s.io/v1alpha3", "ResourcePoolStatusRequest", &json!({"status": status}))
+    };
+    assert_eq!(pools(Value::Null), "-|-|-|-|-|0|Pending|<none>");
+    let complete = json!({"poolCount": 2, "pools": [{"totalDevices": 4, "availableDevices": 1, "validationError": "x"}],
+        "conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2020-01-01T00:57:00Z"}]});
+    assert_eq!(pools(complete), "4|1|0|0|1|2|Complete (1/2 pools)|3m");
+    let failed = json!({"conditions": [{"type": "Failed", "status": "True"}]});
+    assert_eq!(pools(failed), "-|-|-|-|-|0|Failed|<none>");
+}
+
+#[test]
+fn groups_and_migrations() {
+    let group = json!({"spec": {"schedulingPolicy": {"gang": {}}},
+        "status": {"conditions": [{"type": "PodGroupScheduled", "status": "False"}]}});
+    assert_eq!(
+        unstable("scheduling.k8s.io/v1alpha2", "PodGroup", &group),
+        "Gang|<none>|Unschedulable|<unknown>"
+    );
+    let migration = json!({"spec": {"resource": {"group": "apps", "resource": "deployments"}},
+        "status": {"conditions": [{"type": "Running", "status": "True"}, {"type": "Failed", "status": "False"}]}});
+    assert_eq!(
+        unstable("storagemigration.k8s.io/v1beta1", "StorageVersionMigration", &migration),
+        "deployments.apps|Running"
+    );
 }
