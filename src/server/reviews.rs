@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::registry::{Call, check_namespace, decode};
-use super::tree::{at, map_mut, text, texts};
+use super::tree::{at, text, texts};
 use super::{Attributes, Decision, Rule};
 use crate::api::{Object, Resource, Status, status};
 use crate::client::{Identity, Payload};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use windlass::client::{FieldValidation, Identity, PatchType};
-use windlass::server::{Attributes, Authorizer, Decision};
+use windlass::server::{Attributes, Authorizer, Opinion};
 
 use super::apply_kit::*;
 use super::server_kit::*;
@@ -311,10 +311,10 @@ async fn an_object_that_is_going_is_changed_and_not_made_anew() {
 struct NoCreates;
 
 impl Authorizer for NoCreates {
-    fn authorize(&self, identity: &Identity, attributes: &Attributes) -> Decision {
+    fn authorize(&self, identity: &Identity, attributes: &Attributes) -> Opinion {
         match attributes.verb.as_str() {
-            "create" if !identity.in_group("system:masters") => Decision::Deny { reason: String::new() },
-            _ => Decision::Allow,
+            "create" if !identity.in_group("system:masters") => Opinion::Deny { reason: String::new() },
+            _ => Opinion::Allow,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use windlass::client::{DeleteOptions, Identity, Payload, PropagationPolicy, Target, WriteOptions};
+use windlass::client::{ClientExt as _, Identity, Payload, PropagationPolicy, Target, WriteOptions};
 
 use super::server_kit::*;
 use crate::support::{send, server};
@@ -43,8 +43,7 @@ async fn a_job_finds_its_pods_by_its_own_uid() {
     let path = format!("jobs/{}", name.as_str().unwrap());
     let left = kit.delete("default", &path).await.unwrap().expect("it waits");
     assert_eq!(left["metadata"]["finalizers"], json!(["orphan"]));
-    let background =
-        DeleteOptions { propagation: Some(PropagationPolicy::Background), ..DeleteOptions::default() };
+    let background = delete_options(|options| options.propagation = Some(PropagationPolicy::Background));
     kit.create("default", "jobs", named("k", json!({"template": ending()}))).await.unwrap();
     assert!(kit.delete_with("default", "jobs/k", background).await.unwrap().is_none());
     let manual = named("m", json!({"manualSelector": true, "template": ending()}));

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{
-    AdmissionPlugin, AdmissionRequest, DefaultTolerationSeconds, NamespaceLifecycle,
-    NodeRestriction, Priority, ServiceAccount,
+    AdmissionPlugin, AdmissionRequest, DefaultTolerationSeconds, NamespaceLifecycle, NodeRestriction,
+    Priority, ServiceAccount,
 };
 use crate::api::Status;
 

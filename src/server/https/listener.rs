@@ -344,7 +344,8 @@ impl Connection {
         let certificate = self.certificate.as_deref();
         let headers = request.headers_mut();
         let identity = shared.server.authenticate(&shared.authenticators, certificate, &path, headers).await;
-        let origin = Origin { identity: identity.as_ref().map_err(Status::clone), drain: Some(&shared.drain) };
+        let origin =
+            Origin { identity: identity.as_ref().map_err(Status::clone), drain: Some(&shared.drain) };
         let mut response = rest::respond_from(&shared.server, origin, request).await;
         if let Some(directives) = &shared.strict_transport_security {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, directives.clone());

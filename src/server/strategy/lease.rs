@@ -16,7 +16,12 @@ pub(super) const LEASE: Strategy = Strategy {
 
 /// Nobody elects by candidates where there are none, so nothing of it is kept but what was there.
 fn drop_coordinated(context: &Context<'_>, new: &mut Value, old: &Value) {
-    if context.server.scheme().iter().any(|row| row.group == "coordination.k8s.io" && row.kind == "LeaseCandidate") {
+    if context
+        .server
+        .scheme()
+        .iter()
+        .any(|row| row.group == "coordination.k8s.io" && row.kind == "LeaseCandidate")
+    {
         return;
     }
     for field in ["strategy", "preferredHolder"] {

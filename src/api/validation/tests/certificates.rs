@@ -107,7 +107,7 @@ fn decisions_stand() {
         request["status"] = json!({"conditions": [{"type": kind, "status": "True"}]});
         request
     };
-    let row = row_of(REQUEST.0, REQUEST.1);
+    let row = std::sync::Arc::new(row_of(REQUEST.0, REQUEST.1));
     let approval = |old: Value, new: Value| {
         let object = |tree: Value| {
             Object::from_tree(row.clone(), crate::api::Revision::NONE, ready(&row, tree)).unwrap()
