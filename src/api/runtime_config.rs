@@ -131,7 +131,7 @@ mod tests {
     fn the_narrowest_key_decides() {
         let stable = Scheme::builtin().iter().count();
         assert_eq!(versions("resource.k8s.io/v1beta1=true"), stable + 4);
-        assert_eq!(versions("api/alpha=true,scheduling.k8s.io/v1alpha2=false"), stable + 27 - 20 - 2);
+        assert_eq!(versions("api/alpha=true,scheduling.k8s.io/v1alpha2=false"), stable + 27 - 18 - 2);
         let one = "resource.k8s.io/v1beta2/devicetaintrules=true";
         assert_eq!(versions(one), stable + 1);
         assert_eq!(versions(&format!("{one},resource.k8s.io/v1beta2=false")), stable + 1);

@@ -106,7 +106,6 @@ fn names_versions_and_paths_have_rules() {
             with(&version("/deprecationWarning"), json!("old")),
             "spec.versions[0].deprecationWarning: Invalid value: \"old\": can only be set for deprecated versions",
         ),
-        (with(&version("/schema"), json!(null)), "spec.versions[0].schema.openAPIV3Schema: Required value"),
         (
             with(&version("/subresources/scale/specReplicasPath"), json!(".n")),
             "spec.subresources.scale.specReplicasPath: Invalid value: \".n\": should be a json path under .spec",

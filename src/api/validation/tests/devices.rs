@@ -50,7 +50,7 @@ fn claims() {
     let mut twice = claim();
     let request = twice["spec"]["devices"]["requests"][0].clone();
     twice["spec"]["devices"]["requests"] = json!([request, request]);
-    assert_eq!(judged(CLAIM, twice), ["spec.devices.requests[1].name: Duplicate value: \"gpu\""]);
+    assert_eq!(judged(CLAIM, twice), ["spec.devices.requests[1]: Duplicate value: \"gpu\""]);
     let other = with(claim(), "/spec/devices/requests/0/name", json!("b"));
     assert!(rejudged(CLAIM, claim(), other)[0].ends_with("field is immutable"));
 }
@@ -102,7 +102,7 @@ fn slices() {
             (
                 "/spec/devices/0/attributes/model",
                 json!({}),
-                "spec.devices[0].attributes[model]: Required value: exactly one value must be specified",
+                "spec.devices[0].attributes[model]: Invalid value: \"\": exactly one value must be specified",
             ),
         ],
     );
