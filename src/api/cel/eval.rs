@@ -342,6 +342,7 @@ impl<'a> Run<'a, '_> {
         for (key, value, optional) in entries {
             let key = self.eval(key)?;
             let value = self.eval(value)?;
+            self.scope.meter.make(key.bulk())?;
             match value {
                 value if !*optional => map.set(&key, value)?,
                 Value::Optional(Some(value)) => map.set(&key, (*value).clone())?,
@@ -465,7 +466,11 @@ impl<'a> Run<'a, '_> {
         let so_far = self.slot(slot);
         let so_far = self.after(SELECT, so_far)?;
         let key = key.map(|key| self.eval(key)).transpose()?;
-        let value = self.eval(value)?;
+        let value = match self.eval(value) {
+            Ok(value) => value,
+            // All was looked at, so that the call has its cost.
+            Err(fault) => return self.after(1, Err(fault)),
+        };
         self.slots[slot] = Slot::Empty;
         let outcome = match (so_far, key, value) {
             (Value::Map(map), Some(key), value) => insert(map, &key, value, self.scope.meter),

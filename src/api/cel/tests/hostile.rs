@@ -3,7 +3,9 @@
 use serde_json::{Value as Json, json};
 
 use super::super::meter::Meter;
-use super::super::{CompileError, Declaration, Environment, Fault, PER_CALL_LIMIT, Schema};
+use super::super::{
+    Activation, Budget, CompileError, Declaration, Environment, Fault, PER_CALL_LIMIT, Schema,
+};
 use super::{MINOR, compiled, compiled_for, outcome};
 
 /// Nests an expression: `make(i, inner)` for every level, outermost last.
@@ -11,10 +13,16 @@ fn nested(levels: usize, innermost: &str, make: impl Fn(usize, &str) -> String) 
     (0..levels).fold(innermost.to_owned(), |inner, level| make(level, &inner))
 }
 
-/// That a rule is cancelled, with at most one step more than its limit charged.
+/// What a call may cost here: a twentieth of the real limit, so that tests are quick.
+const LIMIT: u64 = 50_000;
+
+/// That a rule is cancelled.
 fn cancelled(rule: &str, schema: &Schema, data: &Json) {
     let program = compiled_for(rule, schema);
-    let (outcome, _) = outcome(&program, schema, data);
+    let mut activation = Activation::new();
+    activation.data("self", data, schema);
+    let mut budget = Budget::with_call_limit(u64::MAX, LIMIT);
+    let outcome = program.evaluate(&activation, &mut budget).map(|_| ());
     assert_eq!(outcome, Err(Fault::CallLimit), "{rule:.200}");
 }
 
@@ -34,10 +42,10 @@ fn loops_within_loops_end() {
     let data = json!("a");
     for rule in [
         "lists.range(1000000000000).all(x, true)",
-        "lists.range(900000).all(x, lists.range(900000).all(y, lists.range(900000).all(z, x + y + z >= 0)))",
+        "lists.range(20000).all(x, lists.range(20000).all(y, lists.range(20000).all(z, x + y + z >= 0)))",
         "lists.range(9223372036854775807).exists_one(x, false)",
-        "lists.range(500000).map(x, lists.range(500000)).size() > 0",
-        "lists.range(900000).all(x, lists.range(900000).exists_one(y, false) || true)",
+        "lists.range(20000).map(x, lists.range(20000)).size() > 0",
+        "lists.range(20000).all(x, lists.range(20000).exists_one(y, false) || true)",
     ] {
         cancelled(rule, &anything(), &data);
     }
@@ -81,7 +89,7 @@ fn strings_that_double_end() {
     cancelled(
         "lists.range(1000).all(x, self.replace('', self).replace('', self).size() > 0)",
         &anything(),
-        &json!("a".repeat(5_000)),
+        &json!("a".repeat(2_000)),
     );
     cancelled(
         "lists.range(2000).map(x, self).join(self).size() > 0",
@@ -114,7 +122,7 @@ fn types_that_double_are_checked_quickly() {
     });
     cancelled(&rule, &anything(), &json!("a"));
     let rule = nested(60, "true", |level, inner| {
-        let value = if level == 59 { "[]".to_owned() } else { format!("[{{1: x{}, 2: x{0}}}]", level + 1) };
+        let value = if level == 59 { "1".to_owned() } else { format!("{{x{}: x{0}}}", level + 1) };
         format!("[{value}].all(x{level}, {inner})")
     });
     compiled(&rule);
@@ -139,31 +147,31 @@ fn regular_expressions_are_bounded() {
         assert!(refused(rule).contains("invalid matches argument"), "{rule}");
     }
     // A pattern that is made in a loop is compiled in the loop, which no cost says.
-    let rule = "lists.range(90000).all(i, !'x'.matches('\\\\pL{900}' + string(i)))";
+    let rule = "lists.range(9000).all(i, !'x'.matches('\\\\pL{900}' + string(i)))";
     cancelled(rule, &anything(), &json!("a"));
     // As a function it costs one unit, whatever the text.
-    let rule = "lists.range(90000).all(i, matches(self, 'a+b|a+!'))";
-    cancelled(rule, &anything(), &json!("a".repeat(3_000_000) + "!"));
+    let rule = "lists.range(9000).all(i, matches(self, 'a+b|a+!'))";
+    cancelled(rule, &anything(), &json!("a".repeat(1_000_000) + "!"));
     assert!(refused(&format!("'a'.matches('{}')", "(".repeat(50_000))).contains("invalid matches argument"));
 }
 
 #[test]
 fn large_data_is_not_looked_at_for_free() {
-    let data = json!("\u{e9}".repeat(1_500_000));
+    let data = json!("\u{e9}".repeat(500_000));
     for rule in [
-        "lists.range(90000).all(i, self.size() > 0)",
-        "lists.range(90000).all(i, self.charAt(1400000) != '')",
-        "lists.range(90000).all(i, self.indexOf('x') < 0)",
-        "lists.range(90000).all(i, dyn(self) == dyn(self))",
-        "lists.range(90000).all(i, [self][0] in {self: 1})",
-        "lists.range(90000).all(i, !isURL(self) && !isQuantity(self) && !isSemver(self))",
-        "lists.range(90000).all(i, timestamp(i) > timestamp(-1) && type(self) == string && bytes(self) != b'')",
+        "lists.range(9000).all(i, self.size() > 0)",
+        "lists.range(9000).all(i, self.charAt(400000) != '')",
+        "lists.range(9000).all(i, self.indexOf('x') < 0)",
+        "lists.range(9000).all(i, dyn(self) == dyn(self))",
+        "lists.range(9000).all(i, [self][0] in {self: 1})",
+        "lists.range(9000).all(i, !isURL(self) && !isQuantity(self) && !isSemver(self))",
+        "lists.range(9000).all(i, timestamp(i) > timestamp(-1) && type(self) == string && bytes(self) != b'')",
         "self.split('').map(x, x + self).size() > 0",
     ] {
         cancelled(rule, &anything(), &data);
     }
     let schema = Schema::from_open_api(&json!({ "type": "array", "items": { "type": "integer" } }));
-    let data = json!((0..300_000).collect::<Vec<i64>>());
+    let data = json!((0..40_000).collect::<Vec<i64>>());
     for rule in [
         "self.all(x, self.all(y, x != y || x == y))",
         "self.all(x, self == self)",
@@ -223,9 +231,9 @@ fn numbers_and_times_at_their_ends_are_errors_and_no_panics() {
         "-9223372036854775808 % -1",
         "-(-9223372036854775807 - 1)",
         "0u - 1u",
-        "int(1e30)",
-        "uint(-1)",
-        "int(double('NaN'))",
+        "int(1e30 * 1.0)",
+        "uint(0 - 1)",
+        "int(double('NaN') + 0.0)",
         "timestamp('9999-12-31T23:59:59Z') + duration('1s')",
         "timestamp('0001-01-01T00:00:00Z') - duration('1ns')",
         "timestamp('9999-12-31T23:59:59Z') - timestamp('0001-01-01T00:00:00Z')",
