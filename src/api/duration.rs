@@ -104,14 +104,9 @@ mod tests {
         ] {
             assert_eq!(parse_go(text), Ok(SignedDuration::from_nanos(nanos)), "{text}");
         }
-        for text in [
-            "",
-            "-",
-            "s",
-            ".s",
-            "9223372036854775808ns",
-            "99999999999999999999999999999999999999999h",
-        ] {
+        for text in
+            ["", "-", "s", ".s", "9223372036854775808ns", "99999999999999999999999999999999999999999h"]
+        {
             assert_eq!(parse_go(text), Err(format!("time: invalid duration {text:?}")));
         }
         assert_eq!(parse_go("1"), Err("time: missing unit in duration \"1\"".into()));

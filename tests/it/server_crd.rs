@@ -161,6 +161,7 @@ async fn what_an_older_definition_let_in_is_read_by_the_newer_and_may_stay() {
     let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
     let change = json!([
         {"op": "replace", "path": format!("{schema}/size/minimum"), "value": 5},
+        {"op": "replace", "path": format!("{schema}/size/default"), "value": 7},
         {"op": "remove", "path": format!("{schema}/free")},
         {"op": "add", "path": format!("{schema}/shape"), "value": {"type": "string", "default": "round"}},
     ]);

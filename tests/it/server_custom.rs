@@ -122,7 +122,7 @@ async fn a_definition_of_a_taken_kind_is_kept_and_not_served() {
     other["spec"]["names"]["plural"] = "gadgets".into();
     other["spec"]["names"]["shortNames"] = json!([]);
     let made = kit.create("", "customresourcedefinitions", other).await.unwrap();
-    assert_eq!(made["status"]["conditions"][0]["reason"], "KindConflict");
+    assert_eq!(made["status"]["conditions"][0]["reason"], "ListKindConflict");
     assert_eq!(made["status"]["conditions"][1]["status"], "False");
     assert!(kit.server.scheme().iter().all(|row| row.plural != "gadgets"));
 }

@@ -170,12 +170,9 @@ async fn acts_of_the_server_change_no_owner() {
     let mut space = kit.get("", "namespaces/spaces").await.unwrap();
     space["spec"]["finalizers"] = json!(["kubernetes", "example.com/more"]);
     let finalized = kit.update_with("", "namespaces/spaces/finalize", space, by("controller")).await.unwrap();
-    assert_eq!(
-        owners_of(&finalized)[1..],
-        [r#"Update controller/finalize {"f:spec":{"f:finalizers":{}}}"#],
-        "{:?}",
-        owners_of(&finalized)
-    );
+    let owners = owners_of(&finalized);
+    let finalizer = r#"Update controller/finalize {"f:spec":{"f:finalizers":{}}}"#;
+    assert!(owners.len() == 2 && owners.iter().any(|owner| owner == finalizer), "{owners:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -400,7 +397,11 @@ async fn controllers_in_process_leave_what_kubernetes_own_leave() {
     let web = shown(&client.get(at("Deployment").name("web")).await.unwrap());
     let who: Vec<_> =
         owners_of(&web).iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
-    assert_eq!(who, ["Update windlass", "Update kube-controller-manager/status"], "{:#?}", owners_of(&web));
+    // Within one second they stand by their names.
+    for expected in ["Update windlass", "Update kube-controller-manager/status"] {
+        assert!(who.iter().any(|one| one == expected), "{:#?}", owners_of(&web));
+    }
+    assert_eq!(who.len(), 2);
     let node = shown(&client.list(at("Node"), Default::default()).await.unwrap().items[0]);
     assert!(owners_of(&node).iter().any(|line| line.starts_with("Update kubelet/status ")), "{node}");
     cluster.shutdown().await;

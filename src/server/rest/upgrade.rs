@@ -36,12 +36,13 @@ pub(super) async fn connect<B>(
     // A policy for `create` is older than WebSockets, whose requests are gets: both are needed.
     //
     // Source: `ensureAuthorizedForVerb` of `k8s.io/kubernetes/pkg/registry/core/pod/rest` (1.36).
-    match *request.method() {
-        Method::GET => super::permit(server, identity, &Attributes::on("get", &target))?,
-        Method::POST => {}
-        _ => return Err(not_allowed()),
+    if *request.method() == Method::GET {
+        super::permit(server, identity, &Attributes::on("get", &target))?;
     }
     super::permit(server, identity, &Attributes::on("create", &target))?;
+    if !matches!(*request.method(), Method::GET | Method::POST) {
+        return Err(not_allowed());
+    }
     let upgrade = wanted(request.headers())?;
     admission::connect(server, identity, &target, query).await?;
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();

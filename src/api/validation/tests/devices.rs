@@ -127,16 +127,22 @@ fn taints() {
     each_of(
         ("resource.k8s.io/v1beta2", "DeviceTaintRule"),
         &rule,
-        &[
-            ("/spec/taint/key", json!(""), "spec.taint.key: Required value"),
-            (
-                "/spec/taint/effect",
-                json!("Burn"),
-                "spec.taint.effect: Unsupported value: \"Burn\": supported values: \"NoExecute\", \"NoSchedule\", \
+        &[(
+            "/spec/taint/effect",
+            json!("Burn"),
+            "spec.taint.effect: Unsupported value: \"Burn\": supported values: \"NoExecute\", \"NoSchedule\", \
                  \"None\"",
-            ),
-        ],
+        )],
     );
+}
+
+#[test]
+fn a_taint_needs_a_key() {
+    let rule = json!({"metadata": {"name": "t"}, "spec": {"deviceSelector": {"driver": "gpu.example.com"},
+        "taint": {"key": "", "effect": "NoSchedule"}}});
+    let errors = judged(("resource.k8s.io/v1beta2", "DeviceTaintRule"), rule);
+    assert_eq!(errors[0], "spec.taint.key: Invalid value: \"\": name part must be non-empty");
+    assert_eq!(errors.len(), 2, "{errors:?}");
 }
 
 #[test]

@@ -156,7 +156,7 @@ fn the_spec_of_a_pod() {
             ),
             (
                 "/spec/volumes",
-                json!([{"name": "v", "emptyDir": {}, "hostPath": {"path": "/x"}}]),
+                json!([{"name": "w", "emptyDir": {}, "hostPath": {"path": "/x"}}, {"name": "v", "emptyDir": {}}]),
                 "spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type",
             ),
             (
