@@ -126,6 +126,16 @@ async fn ask(port: u16, said: &[u8]) -> Vec<u8> {
     back
 }
 
+/// The answer to a request of HTTP/1.0, whose sender stays until it has it: kubectl takes one that has said all
+/// for one that is gone.
+async fn fetch(port: u16, request: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut back = Vec::new();
+    stream.read_to_end(&mut back).await.unwrap();
+    back
+}
+
 /// Waits until a service has an endpoint that is ready.
 async fn ready(bench: &Bench, service: &str) {
     let slices = Api::<EndpointSlice>::namespaced(bench.cluster.client(), "default");
@@ -360,7 +370,7 @@ async fn pods_services_and_nodes_are_reached_through_the_server() {
     let line = lines.next_line().await.unwrap().unwrap();
     let local: u16 = line.rsplit(':').next().unwrap().trim().parse().expect(&line);
     let request = format!("GET {pod}/through HTTP/1.0\r\nHost: localhost\r\n\r\n");
-    let page = text(&ask(local, request.as_bytes()).await);
+    let page = text(&fetch(local, &request).await);
     assert!(page.contains("GET /through HTTP/1.1"), "{page}");
     proxy.kill().await.unwrap();
     tasks.shutdown().await;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::FutureExt as _;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use windlass::client::Error;
@@ -142,19 +141,23 @@ fn content(object: &Value) -> Value {
     object
 }
 
-/// Runs a story on the server of the whole property; nothing here waits for anything.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("a server in process answers at once")
-}
-
+/// The server of a whole property.
 struct World {
+    runtime: tokio::runtime::Runtime,
     kit: Kit,
     objects: std::cell::Cell<usize>,
 }
 
 impl World {
     fn new() -> Self {
-        Self { kit: now(kit()), objects: std::cell::Cell::new(0) }
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        let kit = runtime.block_on(kit());
+        Self { runtime, kit, objects: std::cell::Cell::new(0) }
+    }
+
+    fn now<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     fn name(&self) -> String {
@@ -171,7 +174,7 @@ impl World {
         .unwrap();
         let apply = self.kit.apply(who, "default", &path);
         let apply = if over.force { apply.force() } else { apply };
-        now(if over.http { apply.over_http() } else { apply }.send(config))
+        self.now(if over.http { apply.over_http() } else { apply }.send(config))
     }
 }
 
@@ -182,9 +185,6 @@ struct Over {
 }
 
 fn run(test: impl Fn(&World, (Part, Part, Part, bool)) -> Result<(), TestCaseError>) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    let _entered = runtime.enter();
     let world = World::new();
     let parts = (part("ab", "xy", "EF"), part("bc", "yz", "FG"), part("ab", "xy", "EF"), any::<bool>());
     let config = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
@@ -227,7 +227,10 @@ fn a_conflict_names_exactly_what_others_own_and_would_lose() {
         } else {
             let named: BTreeSet<_> = conflicts(applied).into_iter().collect();
             prop_assert_eq!(named, wanted);
-            prop_assert_eq!(now(world.kit.get("default", &format!("deployments/{name}"))).unwrap(), live);
+            prop_assert_eq!(
+                world.now(world.kit.get("default", &format!("deployments/{name}"))).unwrap(),
+                live
+            );
         }
         Ok(())
     });
@@ -267,12 +270,12 @@ fn who_gives_up_what_they_applied_takes_nothing_else_along() {
         // An annotation that nobody owns, and a label that is an updater's.
         world.apply("one", &one, &name, over).unwrap();
         let unowned = json!({"metadata": {"annotations": {"nobody": "1"}, "managedFields": [{}]}});
-        now(world.kit.merge_as("editor", "default", &path, unowned)).unwrap();
+        world.now(world.kit.merge_as("editor", "default", &path, unowned)).unwrap();
         let owners = json!([{"manager": "one", "operation": "Apply", "apiVersion": "apps/v1",
             "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:labels": {"f:none": {}}}}}]);
         let label = json!({"metadata": {"labels": {"editor": "1"}, "managedFields": owners}});
-        now(world.kit.merge_as("editor", "default", &path, label)).unwrap();
-        let before = now(world.kit.get("default", &path)).unwrap();
+        world.now(world.kit.merge_as("editor", "default", &path, label)).unwrap();
+        let before = world.now(world.kit.get("default", &path)).unwrap();
         world.apply("two", &two, &name, over).unwrap();
         world.apply("two", &three, &name, over).unwrap();
         two.labels.clear();
