@@ -12,7 +12,7 @@ use windlass::client::{
     ClientExt, Error, ListOptions, Patch, PatchType, Payload, Target, WatchEvent, WebhookClient,
     WebhookTarget, WriteOptions,
 };
-use windlass::store::{MemoryStore, ObjectStoreExt};
+use windlass::store::{MemoryStore, ObjectStore as _};
 
 use super::server_kit::*;
 

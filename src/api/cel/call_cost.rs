@@ -7,7 +7,7 @@ use super::Fault;
 use super::cost::{NEW_LIST, PER_CHARACTER, PER_REGEX_CHARACTER, scaled};
 use super::estimate::COMPARED;
 use super::eval::Eval;
-use super::meter::Meter;
+use super::meter::{Meter, STEP};
 use super::value::{List, Map, Value};
 
 /// How a call's cost follows from its arguments and its result.
@@ -121,12 +121,15 @@ impl CallCost {
             },
             Self::Pairs(factor) => 1 + factored(size(0)?.saturating_mul(size(1)?), factor),
             Self::Flatten => {
-                let depth = match args {
-                    [_, Ok(Value::Int(depth))] => *depth,
-                    _ => 1,
-                };
-                #[expect(clippy::cast_precision_loss, reason = "as cel-go counts")]
-                new_list(size(0)?, depth as f64)
+                match args {
+                    // A negative depth is refused, and a little cheaper for it.
+                    [_, Ok(Value::Int(depth @ i64::MIN..0))] => {
+                        (1 + NEW_LIST).saturating_sub(size(0)?.saturating_mul(depth.unsigned_abs()))
+                    }
+                    #[expect(clippy::cast_precision_loss, reason = "as cel-go counts")]
+                    [_, Ok(Value::Int(depth))] => new_list(size(0)?, *depth as f64),
+                    _ => new_list(size(0)?, 1.0),
+                }
             }
             Self::Compared(index) => {
                 let count = size(index)?;
@@ -190,7 +193,7 @@ fn is_kubernetes(value: &Value<'_>) -> bool {
 
 /// What it costs to look at everything in a value.
 fn traversal(value: &Value<'_>, meter: &mut Meter) -> Result<u64, Fault> {
-    meter.look(8)?;
+    meter.look(STEP)?;
     Ok(match value {
         Value::String(text) => factored(text.len() as u64, PER_CHARACTER),
         Value::Bytes(octets) => factored(octets.len() as u64, PER_CHARACTER),

@@ -9,7 +9,7 @@ use super::Fault;
 use super::call_cost::CallCost;
 use super::cost::{NEW_LIST, NEW_MAP, SELECT};
 use super::library::{Regex, Regexes};
-use super::meter::Meter;
+use super::meter::{Meter, STEP};
 use super::plan::{Attribute, Call, Callee, Fold, Node, Qualifier, QualifierKey, Root};
 use super::value::{Builder, Joining, Key, List, Map, Value, equal, index, insert, show};
 
@@ -190,9 +190,12 @@ impl<'a> Run<'a, '_> {
                     .resolve(attribute)
                     .and_then(|key| self.find(&value, &key, optional || qualifier.test)),
             };
-            if matches!(&found, Ok(None)) && optional {
-                return Ok(Value::Optional(None));
-            }
+            // Behind an optional one, only what is there is charged.
+            let found = match found {
+                Ok(None) if optional => return Ok(Value::Optional(None)),
+                Err(fault) if optional => return Err(fault),
+                found => found,
+            };
             let found = self.after(SELECT, found)?;
             value = match found {
                 _ if qualifier.test && !optional => Value::Bool(found.is_some()),
@@ -274,11 +277,13 @@ impl<'a> Run<'a, '_> {
 
     fn call(&mut self, call: &'a Call) -> Eval<'a> {
         let mut args = Vec::with_capacity(call.args.len());
-        for arg in &call.args {
+        for (index, arg) in call.args.iter().enumerate() {
             let arg = self.eval(arg);
+            // A call of many, or one that is found when it is made, ends at the first error. It has its cost where
+            // all arguments were looked at.
+            let early = (call.args.len() > 2 || call.eager) && index + 1 < call.args.len();
             match &arg {
-                // A call of many, or one that is found when it is made, ends at the first error.
-                Err(fault) if !fault.is_error() || call.args.len() > 2 || call.eager => return arg,
+                Err(fault) if !fault.is_error() || early => return arg,
                 _ => args.push(arg),
             }
         }
@@ -337,6 +342,7 @@ impl<'a> Run<'a, '_> {
         for (key, value, optional) in entries {
             let key = self.eval(key)?;
             let value = self.eval(value)?;
+            self.scope.meter.make(key.bulk())?;
             match value {
                 value if !*optional => map.set(&key, value)?,
                 Value::Optional(Some(value)) => map.set(&key, (*value).clone())?,
@@ -396,7 +402,7 @@ impl<'a> Run<'a, '_> {
 
     /// One turn of a fold; whether there may be another.
     fn step(&mut self, fold: &'a Fold) -> Result<bool, Fault> {
-        self.scope.meter.look(64)?;
+        self.scope.meter.look(STEP)?;
         match self.eval(&fold.condition) {
             Ok(Value::Bool(false)) => return Ok(false),
             Err(fault) if !fault.is_error() => return Err(fault),
@@ -460,7 +466,11 @@ impl<'a> Run<'a, '_> {
         let so_far = self.slot(slot);
         let so_far = self.after(SELECT, so_far)?;
         let key = key.map(|key| self.eval(key)).transpose()?;
-        let value = self.eval(value)?;
+        let value = match self.eval(value) {
+            Ok(value) => value,
+            // All was looked at, so that the call has its cost.
+            Err(fault) => return self.after(1, Err(fault)),
+        };
         self.slots[slot] = Slot::Empty;
         let outcome = match (so_far, key, value) {
             (Value::Map(map), Some(key), value) => insert(map, &key, value, self.scope.meter),

@@ -12,6 +12,8 @@ use super::Fault;
 const WORK_PER_UNIT: u64 = 1_000;
 /// Work that even the smallest limit allows, so that a rule of few units can look at one object.
 const LEAST_WORK: u64 = 16 << 20;
+/// What looking at one value counts, however small, in octets.
+pub(super) const STEP: usize = 64;
 /// What making an octet counts, in octets looked at: memory is dearer than time.
 const MAKING: u64 = 4;
 

@@ -297,21 +297,23 @@ impl<'t> Parser<'t, '_, '_> {
             "-" if token.kind == TokenKind::Symbol => ("-", "-_"),
             _ => return self.member(None),
         };
-        let number = matches!(self.peek_at(1).kind, TokenKind::Int | TokenKind::Double);
-        if symbol == "-" && number {
-            // The sign is the number's own.
-            let sign = self.take();
-            return self.member(Some(sign));
-        }
         let mut times = 0u32;
-        while self.take_if(symbol).is_some() {
-            times += 1;
+        if !(symbol == "-" && self.is_signed_number()) {
+            while self.take_if(symbol).is_some() {
+                times += 1;
+            }
         }
         if self.peek().kind == TokenKind::End {
             return self.no_operand(symbol);
         }
-        let operand = self.member(None)?;
+        // The sign of a number is its own.
+        let sign = self.is_signed_number().then(|| self.take());
+        let operand = self.member(sign)?;
         if times.is_multiple_of(2) { Ok(operand) } else { self.call(token.at, function, vec![operand]) }
+    }
+
+    fn is_signed_number(&self) -> bool {
+        self.peek().is("-") && matches!(self.peek_at(1).kind, TokenKind::Int | TokenKind::Double)
     }
 
     fn no_operand<T>(&mut self, symbol: &str) -> Parsed<T> {
@@ -364,6 +366,11 @@ impl<'t> Parser<'t, '_, '_> {
             TokenKind::Ident => name.text.into(),
             // Names between backquotes are not part of Kubernetes' environments.
             TokenKind::EscapedIdent => return self.stop(name.at, "unsupported syntax: '`'"),
+            // What follows is then read as that operator.
+            TokenKind::Symbol if name.text == "in" && !optional => {
+                self.issues.report(name.at, "Syntax error: no viable alternative at input '.in'");
+                return Ok(operand);
+            }
             _ => return self.no_name(name),
         };
         self.take();

@@ -260,8 +260,12 @@ impl Planner<'_> {
             ("_[_]" | "_[?_]" | "_?._", [of, key]) => {
                 let key = match take(key) {
                     Node::Constant(value) if Key::of(&value).is_none() => {
-                        let kind = value.kind();
-                        return Err(format!("invalid qualifier type: {}", kind.name()));
+                        let kind = match &value {
+                            Value::Bytes(_) => "types.Bytes",
+                            Value::Null => "types.Null",
+                            other => &other.kind().name().to_owned(),
+                        };
+                        return Err(format!("invalid qualifier type: {kind}"));
                     }
                     Node::Constant(value) => QualifierKey::Constant(value),
                     other => QualifierKey::Attribute(Arc::new(branch(other))),

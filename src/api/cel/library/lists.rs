@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use super::super::Fault;
 use super::super::eval::{Eval, Scope};
 use super::super::functions::Function;
-use super::super::meter::Meter;
+use super::super::meter::{Meter, STEP};
 use super::super::value::{List, Value, compare, equal};
 
 type Run = for<'a> fn(&mut Scope<'a, '_>, &[Value<'a>]) -> Eval<'a>;
@@ -159,7 +159,7 @@ fn sum<'a>(scope: &mut Scope<'a, '_>, args: &[Value<'a>], zero: Value<'a>) -> Ev
     let [Value::List(list)] = args else { return Err(Fault::no_overload()) };
     let mut sum = zero;
     for value in list.iter() {
-        scope.meter.look(8)?;
+        scope.meter.look(STEP)?;
         let value = value?;
         // Only numbers and spans are summed, which makes nothing large.
         sum = match (sum, value) {
@@ -251,7 +251,7 @@ fn flatten_into<'a>(
     for value in list.iter() {
         match value? {
             Value::List(inner) if depth > 0 => {
-                meter.look(8)?;
+                meter.look(STEP)?;
                 flatten_into(values, &inner, depth - 1, meter)?;
             }
             other => {

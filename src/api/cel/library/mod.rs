@@ -1,5 +1,6 @@
 //! The libraries of functions: one table a file.
 
+mod address;
 mod format;
 mod formats;
 mod lists;

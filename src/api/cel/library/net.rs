@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::super::Fault;
 use super::super::eval::{Eval, Scope};
 use super::super::functions::Function;
-use super::super::value::{Value, quoted};
+use super::super::value::Value;
+use super::address;
 
 type Run = for<'a> fn(&mut Scope<'a, '_>, &[Value<'a>]) -> Eval<'a>;
 
@@ -63,7 +64,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |_, args| {
             let (address, prefix) = cidr(args)?;
             let other = match args.get(1) {
-                Some(Value::String(text)) => parse_ip(text)?,
+                // What is no address is told as if there were no overload for it.
+                Some(Value::String(text)) => parse_ip(text).map_err(|_| Fault::no_overload())?,
                 Some(Value::Ip(other)) => *other,
                 _ => return Err(Fault::no_overload()),
             };
@@ -125,61 +127,46 @@ fn cidr(args: &[Value<'_>]) -> Result<(IpAddr, u8), Fault> {
     }
 }
 
-/// The longest text that can be an address or a block: what is longer is not looked at.
-const LONGEST: usize = 100;
-
 fn parse_ip(text: &str) -> Result<IpAddr, Fault> {
-    let shown = || quoted(&text.chars().take(LONGEST).collect::<String>());
-    let address = text.get(..LONGEST).map_or(text, |_| "").split('%').next().unwrap_or_default();
-    let Ok(parsed) = address.parse::<IpAddr>() else {
-        return Err(Fault::error(format!(
-            "IP Address {} parse error during conversion from string: ParseAddr({}): unable to parse IP",
-            shown(),
-            shown()
-        )));
-    };
-    match parsed {
-        IpAddr::V6(_) if text.contains('%') => {
-            Err(Fault::error(format!("IP address {} with zone value is not allowed", shown())))
-        }
-        IpAddr::V4(_) if text.contains('%') => Err(Fault::error(format!(
-            "IP Address {} parse error during conversion from string: ParseAddr({}): zones cannot be used with IPv4",
-            shown(),
+    let shown = || address::shown(text);
+    match address::parse(text) {
+        Err(why) => Err(Fault::error(format!(
+            "IP Address {} parse error during conversion from string: {why}",
             shown()
         ))),
-        IpAddr::V6(it) if it.to_ipv4_mapped().is_some() => {
+        Ok((_, true)) => Err(Fault::error(format!("IP address {} with zone value is not allowed", shown()))),
+        Ok((it, _)) if is_mapped(it) => {
             Err(Fault::error(format!("IPv4-mapped IPv6 address {} is not allowed", shown())))
         }
-        parsed => Ok(parsed),
+        Ok((it, _)) => Ok(it),
     }
+}
+
+fn is_mapped(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(it) if it.to_ipv4_mapped().is_some())
 }
 
 /// An address and a prefix length, which must be written as Go wants it.
 fn parse_cidr(text: &str) -> Result<(IpAddr, u8), Fault> {
-    const WRONG: &str = "network address parse error during conversion from string: network address parse error \
-                         during conversion from string";
-    let shown = || quoted(&text.chars().take(LONGEST).collect::<String>());
-    let fail = |why: &str| Fault::error(format!("{WRONG}: netip.ParsePrefix({}): {why}", shown()));
+    const WRONG: &str = "network address parse error during conversion from string";
+    let shown = || address::shown(text);
+    let fail = |why: &str| Fault::error(format!("{WRONG}: {WRONG}: netip.ParsePrefix({}): {why}", shown()));
     let (address, length) = text.rsplit_once('/').ok_or_else(|| fail("no '/'"))?;
-    let parsed: IpAddr =
-        address.get(..LONGEST).map_or(address, |_| "").parse().map_err(|_| {
-            Fault::error(format!("{WRONG}: ParseAddr({}): unable to parse IP", quoted(address)))
-        })?;
-    if let IpAddr::V6(it) = parsed
-        && it.to_ipv4_mapped().is_some()
-    {
-        let message = "network address parse error during conversion from string: IPv4-mapped IPv6 address";
-        return Err(Fault::error(format!("{message} {} is not allowed", shown())));
+    let (address, zone) = address::parse(address).map_err(|why| fail(&why))?;
+    if zone {
+        return Err(fail("IPv6 zones cannot be present in a prefix"));
     }
-    let digits =
-        length.bytes().all(|b| b.is_ascii_digit()) && (length.len() == 1 || !length.starts_with('0'));
-    let bits = length.parse::<u8>().ok().filter(|_| digits);
-    let most = if parsed.is_ipv4() { 32 } else { 128 };
-    let bits = bits.ok_or_else(|| fail(&format!("bad bits after slash: {}", quoted(length))))?;
-    if bits > most {
-        return Err(fail("prefix length out of range"));
+    let digits = !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit());
+    if !digits || (length.len() > 1 && length.starts_with('0')) {
+        return Err(fail(&format!("bad bits after slash: {}", address::shown(length))));
     }
-    Ok((parsed, bits))
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    let bits = length.parse().ok().filter(|bits: &u8| *bits <= most);
+    let bits = bits.ok_or_else(|| fail("prefix length out of range"))?;
+    if is_mapped(address) {
+        return Err(Fault::error(format!("{WRONG}: IPv4-mapped IPv6 address {} is not allowed", shown())));
+    }
+    Ok((address, bits))
 }
 
 fn is_link_local_unicast(ip: IpAddr) -> bool {

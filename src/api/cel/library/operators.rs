@@ -347,7 +347,10 @@ fn greater_equals<'a>(scope: &mut Scope<'a, '_>, args: &[Value<'a>]) -> Eval<'a>
 
 fn contained<'a>(scope: &mut Scope<'a, '_>, args: &[Value<'a>]) -> Eval<'a> {
     match args {
-        [value, Value::Map(map)] => Ok(Value::Bool(map.find(value)?.is_some())),
+        [value, Value::Map(map)] => {
+            scope.meter.look(value.bulk())?;
+            Ok(Value::Bool(map.find(value)?.is_some()))
+        }
         [value, Value::List(list)] => {
             let mut error = None;
             for element in list.iter() {

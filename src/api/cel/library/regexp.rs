@@ -217,7 +217,9 @@ impl<'p> Translator<'p> {
                 && flags.chars().all(|c| "imsU-".contains(c));
             let end = self.rest()[length..].chars().next();
             let (Some(end), true) = (end, valid) else {
-                let shown = &self.pattern[start..(self.at + length + 1).min(self.pattern.len())];
+                let wrong = flags.find(|c: char| !"imsU-".contains(c)).unwrap_or(length);
+                let end_of = |at: usize| self.pattern[at..].chars().next().map_or(at, |c| at + c.len_utf8());
+                let shown = &self.pattern[start..end_of(self.at + wrong)];
                 let what =
                     if end.is_none() { "missing closing )" } else { "invalid or unsupported Perl syntax" };
                 return Self::fail(what, if end.is_none() { self.pattern } else { shown });

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use serde_json::Value as Json;
 
 use super::super::Fault;
-use super::super::meter::Meter;
+use super::super::meter::{Meter, STEP};
 use super::super::schema::ListType;
 use super::list::{Joining, List, map_key, set_key};
 use super::map::Map;
@@ -20,7 +20,7 @@ pub(in super::super) fn equal<'a>(
     right: &Value<'a>,
     meter: &mut Meter,
 ) -> Result<bool, Fault> {
-    meter.look(8)?;
+    meter.look(STEP)?;
     Ok(match (left, right) {
         (Value::Null, Value::Null) => true,
         (Value::Null, _) | (_, Value::Null) => false,
@@ -38,7 +38,7 @@ pub(in super::super) fn equal<'a>(
             **left == **right
         }
         (Value::Duration(left), Value::Duration(right)) => left == right,
-        (Value::Timestamp(left), Value::Timestamp(right)) => left.nanoseconds() == right.nanoseconds(),
+        (Value::Timestamp(left), Value::Timestamp(right)) => left == right,
         (Value::Type(left), Value::Type(right)) => left.name() == right.name(),
         (Value::Optional(Some(left)), Value::Optional(Some(right))) => equal(left, right, meter)?,
         (Value::Optional(left), Value::Optional(right)) => left.is_none() && right.is_none(),
@@ -69,7 +69,7 @@ pub(in super::super) fn equal<'a>(
 }
 
 fn preserved_equal(left: &Json, right: &Json, meter: &mut Meter) -> Result<bool, Fault> {
-    meter.look(8)?;
+    meter.look(STEP)?;
     Ok(match (left, right) {
         (Json::Array(left), Json::Array(right)) => {
             if left.len() != right.len() {
@@ -110,7 +110,7 @@ fn lists_equal<'a>(left: &List<'a>, right: &List<'a>, meter: &mut Meter) -> Resu
         Joining::By(ListType::Set) => {
             let known = left.keys(meter)?;
             for value in right.iter() {
-                meter.look(8)?;
+                meter.look(STEP)?;
                 if !known.contains_key(&set_key(&value?)) {
                     return Ok(false);
                 }
@@ -120,7 +120,7 @@ fn lists_equal<'a>(left: &List<'a>, right: &List<'a>, meter: &mut Meter) -> Resu
         Joining::By(ListType::Map(fields)) => {
             let known = left.map_keys(fields, meter)?;
             for value in right.iter() {
-                meter.look(8)?;
+                meter.look(STEP)?;
                 let value = value?;
                 let Some(at) = known.get(&map_key(&value, fields)) else { return Ok(false) };
                 if !equal(&left.get(*at)?, &value, meter)? {
@@ -197,7 +197,7 @@ pub(in super::super) fn compare(
     right: &Value<'_>,
     meter: &mut Meter,
 ) -> Result<Ordering, Fault> {
-    meter.look(8)?;
+    meter.look(STEP)?;
     match (left, right) {
         (Value::Bool(left), Value::Bool(right)) => Ok(left.cmp(right)),
         (

@@ -1,5 +1,7 @@
 //! Lists: data behind a schema, values, sequences of numbers, and two lists one after the other.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -135,8 +137,8 @@ impl<'a> List<'a> {
                     let value = value?;
                     let next = values.len();
                     match known.entry(map_key(&value, fields)) {
-                        std::collections::btree_map::Entry::Occupied(at) => values[*at.get()] = value,
-                        std::collections::btree_map::Entry::Vacant(vacant) => {
+                        Entry::Occupied(at) => values[*at.get()] = value,
+                        Entry::Vacant(vacant) => {
                             vacant.insert(next);
                             values.push(value);
                         }
@@ -149,19 +151,34 @@ impl<'a> List<'a> {
 
     /// Elements of a set and where they stand.
     pub(super) fn keys(&self, meter: &mut Meter) -> Result<Known, Fault> {
-        meter.make_values(self.len())?;
-        self.iter().enumerate().map(|(index, value)| Ok((set_key(&value?), index))).collect()
+        self.known(meter, set_key)
     }
 
     /// Keys of a list's elements and where they stand.
     pub(super) fn map_keys(&self, fields: &[String], meter: &mut Meter) -> Result<KnownKeys, Fault> {
-        meter.make_values(self.len().saturating_mul(fields.len().max(1)))?;
-        self.iter().enumerate().map(|(index, value)| Ok((map_key(&value?, fields), index))).collect()
+        meter.make_values(self.len().saturating_mul(fields.len()))?;
+        self.known(meter, |value| map_key(value, fields))
+    }
+
+    /// Where elements stand, by what they are known by.
+    fn known<K: Ord>(
+        &self,
+        meter: &mut Meter,
+        key: impl Fn(&Value<'a>) -> K,
+    ) -> Result<BTreeMap<K, usize>, Fault> {
+        meter.make_values(self.len())?;
+        let mut known = BTreeMap::new();
+        for (index, value) in self.iter().enumerate() {
+            let value = value?;
+            meter.make(value.bulk())?;
+            known.insert(key(&value), index);
+        }
+        Ok(known)
     }
 }
 
-pub(super) type Known = std::collections::BTreeMap<Option<Key>, usize>;
-pub(super) type KnownKeys = std::collections::BTreeMap<Vec<Option<Key>>, usize>;
+pub(super) type Known = BTreeMap<Option<Key>, usize>;
+pub(super) type KnownKeys = BTreeMap<Vec<Option<Key>>, usize>;
 
 fn items_schema<'a>(schema: &'a Schema) -> Result<&'a Schema, Fault> {
     let items = schema.items.as_deref();

@@ -194,6 +194,7 @@ impl<'a> Value<'a> {
             Self::Double(number) => *number == 0.0,
             Self::String(text) => text.is_empty(),
             Self::Bytes(octets) => octets.is_empty(),
+            Self::Timestamp(time) => *time == Timestamp::ZERO,
             // Lists and maps of data are never the zero value, as Kubernetes has it.
             Self::List(list) => list.is_plain() && list.len() == 0,
             Self::Map(map) => map.is_plain() && map.len() == 0,

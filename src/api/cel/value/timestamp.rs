@@ -23,7 +23,17 @@ const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799
 const NANOSECONDS: i128 = 1_000_000_000;
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
+/// Two are equal where they are one point in time, whatever the offsets.
+impl PartialEq for Timestamp {
+    fn eq(&self, other: &Self) -> bool {
+        self.nanoseconds() == other.nanoseconds()
+    }
+}
+
 impl Timestamp {
+    /// The beginning of the year 1, Go's zero.
+    pub(super) const ZERO: Self = Self { seconds: *SECONDS.start(), nanosecond: 0, offset: 0 };
+
     /// So many seconds after 1970, if that is in the years 1 to 9999.
     pub(in super::super) fn at(seconds: i64) -> Option<Self> {
         SECONDS.contains(&seconds).then_some(Self { seconds, nanosecond: 0, offset: 0 })
