@@ -3,7 +3,6 @@
 
 use super::{Cell, Column, NONE, age, certificates, column, count, devices, flag, network, number, path};
 use super::{policies, scheduling, storage, str_or, text};
-use jiff::Timestamp;
 use serde_json::Value;
 
 /// The columns of such a kind; none where name and age are all there is to show.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::cells::{labels, selector_text};
+use super::cells::{labels, marked_default, selector_text};
 use super::{NONE, list, str_or};
 
 pub(super) fn cluster_ip(service: &Value, _: Timestamp) -> Value {
