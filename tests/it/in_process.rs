@@ -35,12 +35,12 @@ async fn readers_share_bytes_trees_and_typed_values() {
 
     let stored = store.get(b"/registry/configmaps/default/a").await.unwrap().unwrap();
     assert_eq!(bytes(&made), stored.value.as_ptr(), "what the writer was answered is what is stored");
-    let got = client.get(map.clone()).await.unwrap();
     let other = server.client(Identity::user("other").group("system:masters"));
     let listed = other.list(maps, ListOptions::default()).await.unwrap().items.pop().unwrap();
     let Some(Ok(WatchEvent::Added(watched))) = watch.next().await else { panic!("it was made") };
     let informer = Informer::<ConfigMap>::builder(other.clone()).namespace("default").start(&env);
     informer.synced().await;
+    let got = client.get(map.clone()).await.unwrap();
     let informed = informer.object(got.key()).unwrap();
     for object in [&got, &listed, &watched, &informed] {
         assert_eq!(bytes(object), bytes(&made));

@@ -39,7 +39,12 @@ async fn filled() -> MemoryStore {
         (
             "/registry/pods/shop/web",
             json!({"apiVersion": "v1", "kind": "Pod", "metadata": meta("shop", "web"),
-                "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}]},
+                "spec": {"nodeName": "n1", "containers": [{"name": "c", "image": "i"}],
+                    "serviceAccountName": "default", "priority": 0, "tolerations": [
+                        {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute",
+                            "tolerationSeconds": 300},
+                        {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute",
+                            "tolerationSeconds": 300}]},
                 "status": {"phase": "Running"}}),
         ),
         (
@@ -121,6 +126,8 @@ async fn everything_is_there_and_can_be_written() {
     let web = kit.get("shop", "pods/web").await.unwrap();
     assert_eq!((&web["metadata"]["uid"], &web["status"]["phase"]), (&json!("uid-of-web"), &json!("Running")));
     assert_eq!(web["metadata"]["managedFields"][0]["manager"], "kubectl");
+    // What was stored without a field has its default, as when Kubernetes reads it.
+    assert_eq!(web["spec"]["restartPolicy"], "Always");
     // The definition is served, and its objects are there.
     assert_eq!(kit.get("shop", "lamps/desk").await.unwrap()["spec"]["colour"], "red");
 

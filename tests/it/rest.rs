@@ -232,11 +232,16 @@ async fn a_watch_is_a_line_an_event() {
 }
 
 #[tokio::test]
-async fn who_acts_as_somebody_may_what_they_may() {
+async fn who_acts_as_somebody_else_has_their_rights_and_needs_leave() {
     let server = server().await;
     let asked = get(&server, CONFIG_MAPS, &[("impersonate-user", "robot")]).await;
-    let words = "configmaps is forbidden: User \"robot\" cannot list resource \"configmaps\" in API group \"\" \
-                 in the namespace \"default\"";
+    let words = "configmaps is forbidden: User \"robot\" cannot list resource \"configmaps\" in API group \"\" in \
+                 the namespace \"default\"";
+    assert_eq!(asked.failure(), (403, "Forbidden".to_owned(), words.to_owned()));
+    let headers = [("impersonate-user", "kubernetes-admin"), ("impersonate-group", "system:masters")];
+    let asked = send(&server, Identity::user("robot"), Method::GET, CONFIG_MAPS, &headers, "").await;
+    let words = "users \"kubernetes-admin\" is forbidden: User \"robot\" cannot impersonate resource \"users\" in \
+                 API group \"\" at the cluster scope";
     assert_eq!(asked.failure(), (403, "Forbidden".to_owned(), words.to_owned()));
 }
 

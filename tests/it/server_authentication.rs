@@ -167,7 +167,7 @@ async fn tokens_are_for_their_audience_and_servers_of_one_key_know_them() {
 #[tokio::test]
 async fn keys_as_kubeadm_and_openssl_make_them() {
     // Made for this test, and used nowhere else.
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/keys");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/keys");
     for (name, algorithm) in
         [("rsa-pkcs1", "RS256"), ("rsa-pkcs8", "RS256"), ("ec-sec1", "ES256"), ("ec-p384", "ES384")]
     {

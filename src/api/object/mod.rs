@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use self::head::Head;
 use super::schema::{self, ProtobufError};
 use super::structural::Version;
-use super::{Resource, Revision};
+use super::{Resource, Revision, defaults};
 
 pub use self::head::Labels;
 
@@ -127,8 +127,8 @@ impl Object {
 
     /// The object that this body, as [`Object::body`] gave it, is; it shares the bytes.
     ///
-    /// A body from elsewhere is brought into canonical form first: other JSON, or the protobuf that a
-    /// kube-apiserver stores.
+    /// A body from elsewhere is brought into canonical form first, its kind's defaults included: other JSON,
+    /// or the protobuf that a kube-apiserver stores.
     ///
     /// # Errors
     ///
@@ -179,8 +179,10 @@ impl Object {
         } else {
             serde_json::from_slice(body)
         };
-        let tree =
+        let mut tree =
             tree.map_err(|source| DecodeError { what: format!("the body of a {}", resource.kind), source })?;
+        schema::apply_defaults(&resource, &mut tree);
+        defaults::apply(&resource, &mut tree)?;
         Self::from_tree(resource, revision, tree)
     }
 

@@ -22,7 +22,10 @@ async fn protobuf_in_the_store_is_got_listed_watched_and_updated() {
     let key = ObjectKey::new("a", "x");
     let got = world.cached.get(&world.row, &key).await.unwrap().unwrap();
     assert_eq!((got.revision(), got.uid(), got.field("spec.nodeName")), (first, "u-1", Some("n1")));
-    assert_eq!(got.tree()["spec"]["containers"], json!([{"name": "c", "image": "i", "resources": {}}]));
+    let container = &got.tree()["spec"]["containers"][0];
+    assert_eq!((&container["name"], &container["image"]), (&json!("c"), &json!("i")));
+    // A kube-apiserver fills in defaults whenever it reads, and so does this.
+    assert_eq!(container["imagePullPolicy"], "Always");
 
     let fields = |node| ListQuery { fields: on(node), ..ListQuery::default() };
     assert_eq!(world.names(fields("n1")).await, ["a/x"]);
