@@ -4,7 +4,7 @@
 use http::Method;
 use serde_json::{Value, json};
 use windlass::api::{Resource, RuntimeConfig};
-use windlass::client::{Identity, Payload, Target, WriteOptions};
+use windlass::client::{ClientExt as _, Identity, Payload, Target, WriteOptions};
 
 use super::server_kit::*;
 use crate::support::send;
