@@ -127,7 +127,7 @@ fn subject(subject: &At<'_>, errors: &mut Errors) {
     };
     let at = subject.get(own);
     if !at.is_set() {
-        errors.push(at.required(&format!("{own} is required when subject kind is '{}'", kind.text())));
+        errors.push(at.required(format!("{own} is required when subject kind is '{}'", kind.text())));
     } else {
         let (name, namespace) = (at.get("name"), at.get("namespace"));
         if checks::present(&name, errors) && own == "serviceAccount" && name.text() != "*" {

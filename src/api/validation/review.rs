@@ -70,7 +70,7 @@ fn selector(selector: &At<'_>, labels: bool, errors: &mut Errors) {
         let path: Path = selector.path();
         errors.push(
             requirements
-                .required(&format!("when {path} is specified, requirements or rawSelector is required")),
+                .required(format!("when {path} is specified, requirements or rawSelector is required")),
         );
     }
     for requirement in requirements.items() {

@@ -30,7 +30,7 @@ pub(super) fn condition(request: &Value, _: Timestamp) -> Value {
 
 pub(super) fn pod_state(request: &Value, _: Timestamp) -> Value {
     let kinds = list(&request["status"]["conditions"]).iter().map(|condition| str_or(&condition["type"], ""));
-    kinds.filter(|kind| ["Issued", "Denied", "Failed"].contains(kind)).last().unwrap_or("Pending").into()
+    kinds.filter(|kind| ["Issued", "Denied", "Failed"].contains(kind)).next_back().unwrap_or("Pending").into()
 }
 
 pub(super) fn pod_annotations(request: &Value, _: Timestamp) -> Value {

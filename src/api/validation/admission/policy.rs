@@ -200,7 +200,7 @@ fn audit_annotation(policy: &str, annotation: &At<'_>, errors: &mut Errors) {
         errors.push(expression.required("valueExpression is not specified"));
     } else if text.len() > MAX_AUDIT_EXPRESSION_BYTES {
         errors.push(
-            expression.required(&format!("must not exceed {MAX_AUDIT_EXPRESSION_BYTES} bytes in length")),
+            expression.required(format!("must not exceed {MAX_AUDIT_EXPRESSION_BYTES} bytes in length")),
         );
     } else {
         compiles(&expression, errors);
@@ -227,7 +227,7 @@ fn mutation(mutation: &At<'_>, errors: &mut Errors) {
             compiles(&expression, errors);
         }
     } else {
-        errors.push(patch.required(&format!("must be specified when patchType is {form}")));
+        errors.push(patch.required(format!("must be specified when patchType is {form}")));
     }
     for (_, field) in FORMS.into_iter().filter(|(_, field)| *field != own) {
         let other = mutation.get(field);

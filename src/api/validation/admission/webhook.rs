@@ -84,7 +84,7 @@ fn hook(hook: &At<'_>, asked: &Asked, mutating: bool, errors: &mut Errors) {
     if effects.is_set() {
         checks::one_of_if_set(&effects, allowed, errors);
     } else {
-        errors.push(effects.required(&format!("must specify one of {}", allowed.join(", "))));
+        errors.push(effects.required(format!("must specify one of {}", allowed.join(", "))));
     }
     let timeout = hook.get("timeoutSeconds");
     if timeout.number().is_some_and(|seconds| !(1..=30).contains(&seconds)) {
@@ -127,7 +127,7 @@ fn full_name(name: &At<'_>, errors: &mut Errors) {
 fn review_versions(versions: &At<'_>, asked: &Asked, errors: &mut Errors) {
     let known = REVIEW_VERSIONS.join(", ");
     if versions.len() == 0 {
-        errors.push(versions.required(&format!("must specify one of {known}")));
+        errors.push(versions.required(format!("must specify one of {known}")));
         return;
     }
     let mut seen = BTreeSet::new();
@@ -151,7 +151,7 @@ fn url(at: &At<'_>, errors: &mut Errors) {
     let parts = match Parts::of(at.text()) {
         Ok(parts) => parts,
         Err(why) => {
-            return errors.push(at.required(&format!("url must be a valid URL: {why}{FORM}")));
+            return errors.push(at.required(format!("url must be a valid URL: {why}{FORM}")));
         }
     };
     let mut wrong = |shown: &str, why: String| errors.push(Error::invalid(&at.path(), shown, why));

@@ -21,7 +21,7 @@ pub(super) fn capacity(capacity: &At<'_>, shared: bool, errors: &mut Errors) {
     let whole = checks::quantity(&capacity.get("value")).unwrap_or_else(|| Quantity::bytes(0));
     let (options, range, default) =
         (policy.get("validValues"), policy.get("validRange"), policy.get("default"));
-    let needs = |what: &str| default.required(&format!("required when {what} is defined"));
+    let needs = |what: &str| default.required(format!("required when {what} is defined"));
     match (options.len() > 0, range.is_set(), checks::quantity(&default)) {
         (true, true, _) => errors.push(policy.forbidden(
             "exactly one policy can be specified, cannot specify \"validValues\" and \"validRange\" at the same time",
