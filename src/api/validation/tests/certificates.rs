@@ -110,8 +110,7 @@ fn decisions_stand() {
     let row = std::sync::Arc::new(row_of(REQUEST.0, REQUEST.1));
     let approval = |old: Value, new: Value| {
         let object = |tree: Value| {
-            Object::from_tree(std::sync::Arc::new(row.clone()), crate::api::Revision::NONE, ready(&row, tree))
-                .unwrap()
+            Object::from_tree(row.clone(), crate::api::Revision::NONE, ready(&row, tree)).unwrap()
         };
         said(Options::default().update_approval(&object(new), &object(old)))
     };
