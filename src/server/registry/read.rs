@@ -102,12 +102,14 @@ fn limit(options: &ListOptions) -> Option<u64> {
     options.limit.filter(|limit| *limit > 0 && options.resource_version != Some(Revision::NONE))
 }
 
-/// Whether a list is of one object, which its selectors name.
+/// Whether a list that begins is of one object, which its selectors name.
 ///
 /// Source: `ListPredicate` of `k8s.io/apiserver/pkg/registry/generic/registry` (1.36).
 fn is_of_one(call: &Call<'_>, options: &ListOptions) -> bool {
-    let named =
-        options.fields.required("metadata.name").is_some_and(|name| names::path_segment(name).is_empty());
+    let named = options
+        .fields
+        .required("metadata.name")
+        .is_some_and(|name| !name.is_empty() && names::path_segment(name).is_empty());
     let placed = || match call.namespace() {
         "" => options
             .fields
@@ -120,9 +122,7 @@ fn is_of_one(call: &Call<'_>, options: &ListOptions) -> bool {
 
 /// Where a list starts: at which revision, and with which key.
 fn start(call: &Call<'_>, options: &ListOptions) -> Result<(At, Option<String>), Status> {
-    let one = is_of_one(call, options);
-    // Of one object nothing is left to go on with: Kubernetes does not even read the token then.
-    if !one && let Some(token) = options.continue_token.as_deref().filter(|token| !token.is_empty()) {
+    if let Some(token) = options.continue_token.as_deref().filter(|token| !token.is_empty()) {
         let (revision, start) = continue_token::decode(token)
             .map_err(|error| status::bad_request(format!("invalid continue token: {error}")))?;
         if options.resource_version.is_some_and(|revision| revision != Revision::NONE) {
@@ -139,8 +139,11 @@ fn start(call: &Call<'_>, options: &ListOptions) -> Result<(At, Option<String>),
     Ok(match (options.resource_version, options.resource_version_match) {
         (Some(revision), Some(ResourceVersionMatch::Exact)) => (At::Exact(revision), None),
         // Reads are always fresh here, which satisfies "any" and "not older than" alike; a limit
-        // without a match means the exact revision, as Kubernetes has it since chunks exist.
-        (Some(revision), None) if !one && limit(options).is_some() => (At::Exact(revision), None),
+        // without a match means the exact revision, as Kubernetes has it since chunks exist, unless one
+        // object is read by its key.
+        (Some(revision), None) if limit(options).is_some() && !is_of_one(call, options) => {
+            (At::Exact(revision), None)
+        }
         (Some(revision), _) if revision != Revision::NONE => (At::AtLeast(revision), None),
         _ => (At::Newest, None),
     })
