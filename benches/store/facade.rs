@@ -2,6 +2,14 @@
 //!
 //! What an empty handler reaches is what the transport allows on this machine; what one reaches that waits
 //! for a sync is what it allows to whoever is durable (see [`nothing`]).
+//!
+//! What bounds the disk where it stays below three quarters of the empty handler: a profile (perf, both
+//! cores, Linux 6.18, one disk of a virtual machine) of 1,000 puts in flight gives 22 % to the system's half
+//! of the flusher, of which 16 are the copy into fresh pages of the page cache, and 11 % to idling until a
+//! sync returns, which nobody can use since all 1,000 wait for it. Together that is a third of the time. Of
+//! what remains, 44 of 67 are the same HTTP/2 stack's. A bare file that is synced for an empty handler
+//! spends its third on the same: 16 % in its writer's system calls, 3 % idle, and the rest on requests that
+//! are parked and woken instead of answered in passing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
