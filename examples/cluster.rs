@@ -1,5 +1,7 @@
 //! A cluster that stays up, for kubectl and whatever else speaks to Kubernetes.
 
+#[path = "support/private.rs"]
+mod private;
 mod support;
 
 use std::error::Error;
@@ -96,7 +98,7 @@ async fn stay_up(args: Args) -> Result<(), Box<dyn Error + Send + Sync>> {
     }
     let endpoint = cluster.listen(args.listen, tokens).await?;
     if let Some(path) = &args.kubeconfig {
-        write_private(path, &endpoint.admin_kubeconfig()?)
+        private::write_private(path, &endpoint.admin_kubeconfig()?)
             .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     println!("listening on {}", endpoint.url());
@@ -108,13 +110,4 @@ async fn stay_up(args: Args) -> Result<(), Box<dyn Error + Send + Sync>> {
     endpoint.shutdown().await;
     cluster.shutdown().await;
     Ok(())
-}
-
-/// Writes a file that only its owner may read: it holds the administrator's key.
-fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())
 }

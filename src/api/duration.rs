@@ -36,9 +36,83 @@ pub fn since(time: Option<Timestamp>, now: Timestamp) -> String {
     time.map_or_else(|| "<unknown>".into(), |time| human(now.duration_since(time)))
 }
 
+/// A duration as Go writes it, such as `1h30m` or `-1.5s`; if it is none, why not in Go's words.
+///
+/// Source: `ParseDuration` of Go's `time`.
+pub(crate) fn parse_go(text: &str) -> Result<SignedDuration, String> {
+    let invalid = || format!("time: invalid duration {text:?}");
+    let (negative, unsigned) = match text.strip_prefix(['+', '-']) {
+        Some(rest) => (text.starts_with('-'), rest),
+        None => (false, text),
+    };
+    let mut rest = unsigned;
+    if rest == "0" {
+        return Ok(SignedDuration::ZERO);
+    }
+    let mut total: i128 = 0;
+    let digits =
+        |text: &str| text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+    while !rest.is_empty() || unsigned.is_empty() {
+        let (whole, after) = rest.split_at(digits(rest));
+        let (part, after) = match after.strip_prefix('.') {
+            Some(after) => after.split_at(digits(after)),
+            None => ("", after),
+        };
+        if whole.is_empty() && part.is_empty() {
+            return Err(invalid());
+        }
+        let end = after.find(|letter: char| letter == '.' || letter.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(end);
+        let nanos: i128 = match unit {
+            "" => return Err(format!("time: missing unit in duration {text:?}")),
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            _ => return Err(format!("time: unknown unit {unit:?} in duration {text:?}")),
+        };
+        let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| invalid())? };
+        // Digits beyond these are less than a nanosecond of an hour.
+        let part = &part[..part.len().min(15)];
+        let share = part.parse::<i128>().unwrap_or(0) * nanos / 10_i128.pow(part.len() as u32);
+        total = whole
+            .checked_mul(nanos)
+            .and_then(|whole| total.checked_add(whole + share))
+            .ok_or_else(invalid)?;
+        rest = after;
+    }
+    let signed = if negative { -total } else { total };
+    i64::try_from(signed).map(SignedDuration::from_nanos).map_err(|_| invalid())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_of_go() {
+        for (text, nanos) in [
+            ("0", 0),
+            ("-0s", 0),
+            ("1h30m", 5_400_000_000_000),
+            ("-1.5s", -1_500_000_000),
+            (".5us", 500),
+            ("+3µs1ns", 3001),
+            ("1.000000000000000000001h", 3_600_000_000_000),
+        ] {
+            assert_eq!(parse_go(text), Ok(SignedDuration::from_nanos(nanos)), "{text}");
+        }
+        for text in
+            ["", "-", "s", ".s", "9223372036854775808ns", "99999999999999999999999999999999999999999h"]
+        {
+            assert_eq!(parse_go(text), Err(format!("time: invalid duration {text:?}")));
+        }
+        assert_eq!(parse_go("1"), Err("time: missing unit in duration \"1\"".into()));
+        assert_eq!(parse_go("1d"), Err("time: unknown unit \"d\" in duration \"1d\"".into()));
+        assert_eq!(parse_go("1h-1m"), Err("time: unknown unit \"h-\" in duration \"1h-1m\"".into()));
+    }
 
     #[test]
     fn ages() {

@@ -61,6 +61,8 @@ pub struct Error {
     pub value: Value,
     /// What it should have been.
     pub detail: String,
+    /// Whether the value is left out of what is said: it is long, and says nothing.
+    pub value_omitted: bool,
 }
 
 /// What sort of wrong a field is.
@@ -71,6 +73,8 @@ pub enum ErrorKind {
     Required,
     /// Its value is malformed or out of range.
     Invalid,
+    /// The same, of a value that is not shown: it is large, secret, or made of several fields.
+    Unshown,
     /// Its value is none of those allowed.
     NotSupported,
     /// Its value stands twice where it may stand once.
@@ -95,7 +99,7 @@ impl ErrorKind {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Required => "FieldValueRequired",
-            Self::Invalid => "FieldValueInvalid",
+            Self::Invalid | Self::Unshown => "FieldValueInvalid",
             Self::NotSupported => "FieldValueNotSupported",
             Self::Duplicate => "FieldValueDuplicate",
             Self::Forbidden => "FieldValueForbidden",
@@ -110,7 +114,7 @@ impl ErrorKind {
     fn title(self) -> &'static str {
         match self {
             Self::Required => "Required value",
-            Self::Invalid | Self::TypeInvalid => "Invalid value",
+            Self::Invalid | Self::Unshown | Self::TypeInvalid => "Invalid value",
             Self::NotSupported => "Unsupported value",
             Self::Duplicate => "Duplicate value",
             Self::Forbidden => "Forbidden",
@@ -124,7 +128,7 @@ impl ErrorKind {
 
 impl Error {
     fn new(kind: ErrorKind, path: &Path, value: Value, detail: impl Into<String>) -> Self {
-        Self { kind, field: path.to_string(), value, detail: detail.into() }
+        Self { kind, field: path.to_string(), value, detail: detail.into(), value_omitted: false }
     }
 
     /// It must be set and is not.
@@ -137,6 +141,12 @@ impl Error {
     #[must_use]
     pub fn invalid(path: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid, path, value.into(), detail)
+    }
+
+    /// Its value is malformed or out of range, and is not shown.
+    #[must_use]
+    pub fn unshown(path: &Path, detail: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unshown, path, Value::Null, detail)
     }
 
     /// Its value is none of those allowed.
@@ -188,14 +198,29 @@ impl Error {
         Self::new(ErrorKind::TypeInvalid, path, value.into(), detail)
     }
 
+    /// Checking it failed, through no fault of the value.
+    #[must_use]
+    pub fn internal(path: &Path, detail: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, path, Value::Null, detail)
+    }
+
+    /// The same error, which does not show the value.
+    #[must_use]
+    pub fn without_value(self) -> Self {
+        Self { value_omitted: true, ..self }
+    }
+
     /// The error without its field, as causes of a `Status` carry it.
     #[must_use]
     pub fn detail_text(&self) -> String {
         let title = self.kind.title();
         let shown = match self.kind {
-            ErrorKind::Required | ErrorKind::Forbidden | ErrorKind::TooLong | ErrorKind::Internal => {
-                title.to_owned()
-            }
+            ErrorKind::Required
+            | ErrorKind::Forbidden
+            | ErrorKind::TooLong
+            | ErrorKind::Unshown
+            | ErrorKind::Internal => title.to_owned(),
+            _ if self.value_omitted => title.to_owned(),
             _ => format!("{title}: {}", self.value),
         };
         if self.detail.is_empty() { shown } else { format!("{shown}: {}", self.detail) }

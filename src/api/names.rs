@@ -65,6 +65,56 @@ fn subdomain(value: &str, unit: &str) -> Vec<String> {
     problems
 }
 
+/// A DNS subdomain whose labels may hold underscores, as search paths of resolvers do.
+#[must_use]
+pub fn dns1123_subdomain_with_underscore(value: &str) -> Vec<String> {
+    let mut problems = longer_than(value, 253, "characters");
+    let label = |label: &str| {
+        let bytes = label.strip_prefix('_').unwrap_or(label).as_bytes();
+        bytes.iter().all(|&byte| is_lower(byte) || matches!(byte, b'-' | b'_'))
+            && bytes.first().is_some_and(|&byte| is_lower(byte))
+            && bytes.last().is_some_and(|&byte| is_lower(byte))
+    };
+    if !value.split('.').all(label) {
+        const LABEL: &str = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
+        problems.push(pattern(
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', \
+             and must start and end with an alphanumeric character",
+            &format!("{LABEL}(\\.{LABEL})*"),
+            &["example.com"],
+        ));
+    }
+    problems
+}
+
+/// The path of an HTTP address, percent-encoded.
+#[must_use]
+pub fn http_path(value: &str) -> Vec<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte);
+    if !value.is_empty() && value.bytes().all(allowed) {
+        return Vec::new();
+    }
+    vec![pattern("Invalid path", "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+", &[])]
+}
+
+/// The name of a kernel parameter of a pod, with dots or slashes between its parts.
+///
+/// Source: `IsValidSysctlName` of `k8s.io/kubernetes/pkg/apis/core/validation` (1.36).
+#[must_use]
+pub fn sysctl(value: &str) -> Vec<String> {
+    let segment = |segment: &str| {
+        let bytes = segment.as_bytes();
+        bytes.iter().all(|&byte| is_lower(byte) || matches!(byte, b'-' | b'_'))
+            && bytes.first().is_some_and(|&byte| is_lower(byte))
+            && bytes.last().is_some_and(|&byte| is_lower(byte))
+    };
+    if value.len() <= 253 && value.split(['.', '/']).all(segment) {
+        return Vec::new();
+    }
+    const SEGMENT: &str = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
+    vec![format!("must have at most 253 characters and match regex ^({SEGMENT}[\\./])*{SEGMENT}$")]
+}
+
 /// A wildcard before a DNS subdomain: `*.example.com`.
 #[must_use]
 pub fn wildcard_subdomain(value: &str) -> Vec<String> {
@@ -254,6 +304,22 @@ pub fn http_header_name(value: &str) -> Vec<String> {
     )]
 }
 
+/// An identifier as C has it: letters, digits and `_`, and no digit first.
+#[must_use]
+pub fn c_identifier(value: &str) -> Vec<String> {
+    let bytes = value.as_bytes();
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    if bytes.first().is_some_and(|byte| !byte.is_ascii_digit()) && bytes.iter().all(word) {
+        return Vec::new();
+    }
+    vec![pattern(
+        "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric \
+         characters or '_'",
+        "[A-Za-z_][A-Za-z0-9_]*",
+        &["my_name", "MY_NAME", "MyName"],
+    )]
+}
+
 /// "must be between … and …, inclusive".
 #[must_use]
 pub fn between(low: i64, high: i64) -> String {
@@ -265,6 +331,9 @@ fn longer_than(value: &str, max: usize, unit: &str) -> Vec<String> {
 }
 
 fn pattern(sentence: &str, regex: &str, examples: &[&str]) -> String {
+    if examples.is_empty() {
+        return format!("{sentence} (regex used for validation is '{regex}')");
+    }
     let examples: Vec<_> = examples.iter().map(|example| format!("'{example}', ")).collect();
     format!("{sentence} (e.g. {}regex used for validation is '{regex}')", examples.join(" or "))
 }
@@ -313,6 +382,10 @@ mod tests {
             (config_map_key, &["a", ".a", "A_B", "a..b"]),
             (env_var_name, &["A", "a.b", "1a", "with space"]),
             (path_segment, &["a:b", "..."]),
+            (dns1123_subdomain_with_underscore, &["_dns.a", "a_b.c", "a"]),
+            (http_path, &["a", "a/b%20c", "~a:b"]),
+            (sysctl, &["kernel.shm_rmid_forced", "net/ipv4/ip_local_port_range", "a"]),
+            (c_identifier, &["a", "_A9"]),
         ];
         for (check, good) in table {
             for name in *good {
@@ -335,6 +408,10 @@ mod tests {
             (config_map_key, &["", ".", "..", "..a", "a/b", "a b"]),
             (env_var_name, &["", "a=b", "ä"]),
             (path_segment, &[".", "..", "a/b", "a%b"]),
+            (dns1123_subdomain_with_underscore, &["", ".", "__a", "a_", "A.b", "_"]),
+            (http_path, &["", "a b", "a?b", "é"]),
+            (sysctl, &["", "a..b", "Kernel.a", "a.", "_a.b", "a b"]),
+            (c_identifier, &["", "9a", "a-b"]),
         ];
         for (check, bad) in table {
             for name in *bad {

@@ -146,6 +146,17 @@ impl Quantity {
         self.scale >= 0
     }
 
+    /// The nearest number of 64 bits with a floating point, or one beside it.
+    #[must_use]
+    pub fn approximate(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "an approximation is asked for")]
+        let mantissa = self.mantissa as f64;
+        match self.scale {
+            0 => mantissa,
+            scale => mantissa * 10_f64.powi(scale),
+        }
+    }
+
     /// This and the other. Keeps the way this one is written, or takes the other's where this one
     /// is nothing.
     #[must_use]

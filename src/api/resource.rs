@@ -2,10 +2,13 @@
 
 use std::any::TypeId;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube_core::{ClusterResourceScope, GroupVersionKind, GroupVersionResource};
 use serde_json::Value;
+
+use super::structural::Version;
 
 type Text = Cow<'static, str>;
 
@@ -46,6 +49,19 @@ pub struct Resource {
     pub storage: Text,
     /// The name of the type in [`schema`](crate::api::schema)'s table; none where any field is kept.
     pub schema: Option<Text>,
+    /// What a CustomResourceDefinition says of the objects; none of kinds that no definition made.
+    pub custom: Option<Arc<Version>>,
+}
+
+/// How mature an API version is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Maturity {
+    /// `v1alpha1`, and any name that follows no rule.
+    Alpha,
+    /// `v1beta1`.
+    Beta,
+    /// `v1`.
+    Stable,
 }
 
 /// Where objects of a resource live.
@@ -136,6 +152,7 @@ impl Resource {
                 plural.clone()
             },
             schema: None,
+            custom: None,
             group,
             kind,
             plural,
@@ -183,6 +200,15 @@ impl Resource {
         }
     }
 
+    /// The kind of lists: `PodList`, or as a definition says.
+    #[must_use]
+    pub fn list_kind(&self) -> Cow<'_, str> {
+        match &self.custom {
+            Some(version) => Cow::Borrowed(&version.list_kind),
+            None => Cow::Owned(format!("{}List", self.kind)),
+        }
+    }
+
     /// Group, version and kind.
     #[must_use]
     pub fn gvk(&self) -> GroupVersionKind {
@@ -193,6 +219,16 @@ impl Resource {
     #[must_use]
     pub fn gvr(&self) -> GroupVersionResource {
         GroupVersionResource::gvr(&self.group, &self.version, &self.plural)
+    }
+
+    /// How mature the version is.
+    #[must_use]
+    pub fn maturity(&self) -> Maturity {
+        match version_rank(&self.version).0 {
+            3 => Maturity::Stable,
+            2 => Maturity::Beta,
+            _ => Maturity::Alpha,
+        }
     }
 
     /// Whether objects live in namespaces.
@@ -217,6 +253,25 @@ impl Resource {
         }
         key.push_str(name.unwrap_or_default());
         key
+    }
+}
+
+/// How versions compare: released before beta before alpha, higher numbers first, and what is no
+/// such version last.
+///
+/// Source: `CompareKubeAwareVersionStrings` of `k8s.io/apimachinery/pkg/version` (1.36).
+pub(crate) fn version_rank(version: &str) -> (u8, u64, u64) {
+    let Some(rest) = version.strip_prefix('v') else { return (0, 0, 0) };
+    let digits = rest.len() - rest.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+    let Ok(major) = rest[..digits].parse() else { return (0, 0, 0) };
+    let minor = |text: &str| text.parse().ok();
+    match &rest[digits..] {
+        "" => (3, major, 0),
+        tail => {
+            let beta = tail.strip_prefix("beta").and_then(minor).map(|minor| (2, major, minor));
+            let alpha = || tail.strip_prefix("alpha").and_then(minor).map(|minor| (1, major, minor));
+            beta.or_else(alpha).unwrap_or((0, 0, 0))
+        }
     }
 }
 

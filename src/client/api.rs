@@ -8,11 +8,11 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     Client, ClientExt, DeleteOptions, Error, ListOptions, Patch, PatchType, Payload, Target, WatchEvent,
-    WatchOptions, WriteOptions,
+    WatchOptions, WriteOptions, apply,
 };
 use crate::api::{Object, Resource, Revision};
 
@@ -200,6 +200,42 @@ impl<K: Typed> Api<K> {
     /// Changes an object's status by a merge patch.
     pub async fn merge_patch_status(&self, name: &str, patch: &Value) -> Result<K, Error> {
         self.patch(self.target().name(name).subresource("status"), PatchType::Merge, patch).await
+    }
+
+    /// Applies a configuration on the server's side, as `manager`: makes the object, or merges into it what
+    /// the configuration says. Fields that others own are taken over with `force`, and else are a
+    /// [`Conflict`](Error::Conflict).
+    ///
+    /// A configuration says only what its manager wants to own; `apiVersion`, `kind` and the name are filled
+    /// in.
+    pub async fn apply(&self, name: &str, config: &Value, manager: &str, force: bool) -> Result<K, Error> {
+        self.apply_to(self.target().name(name), config, manager, force).await
+    }
+
+    /// Applies a configuration to an object's status; nothing else of it counts.
+    pub async fn apply_status(
+        &self,
+        name: &str,
+        config: &Value,
+        manager: &str,
+        force: bool,
+    ) -> Result<K, Error> {
+        self.apply_to(self.target().name(name).subresource("status"), config, manager, force).await
+    }
+
+    async fn apply_to(&self, target: Target, config: &Value, manager: &str, force: bool) -> Result<K, Error> {
+        let mut config = config.clone();
+        // What is no object is for the server to refuse.
+        if let (Some(fields), Some(name)) = (config.as_object_mut(), &target.name) {
+            fields.insert("apiVersion".into(), self.resource.api_version().into());
+            fields.insert("kind".into(), self.resource.kind.as_ref().into());
+            let metadata = fields.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+            if let Some(metadata) = metadata.as_object_mut() {
+                metadata.insert("name".into(), name.as_str().into());
+            }
+        }
+        let (patch, options) = (apply::configuration(&config, force), apply::managed_by(manager));
+        value(&self.client.patch(target, patch, options).await?)
     }
 
     async fn patch(&self, target: Target, kind: PatchType, patch: &Value) -> Result<K, Error> {

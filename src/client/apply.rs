@@ -4,6 +4,9 @@
 //! two can take turns: fields that the last application set and this one does not are removed,
 //! fields that nobody applied (defaults, status, what controllers write) stay. The difference goes
 //! out as a JSON merge patch, in which a list is one value.
+//!
+//! [`server_side`] leaves all that to the server, which knows who owns which field and merges lists by
+//! their keys; it is what several who write one object want.
 
 use serde_json::{Map, Value, json};
 
@@ -78,6 +81,38 @@ pub async fn apply<C: Client + ?Sized>(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Applies one document on the server's side as `manager`, in `namespace` where it names none and its kind
+/// lives in one. With `force`, fields that others own are taken over.
+///
+/// # Errors
+///
+/// A `NotFound` for a kind that the scheme does not have, in kubectl's words; a `Conflict`, with a cause a
+/// field, where others own what would change; and whatever else the server answers.
+///
+/// # Cancel safety
+///
+/// Applying again finishes what an application that was dropped began.
+pub async fn server_side<C: Client + ?Sized>(
+    client: &C,
+    scheme: &Scheme,
+    namespace: &str,
+    document: &Value,
+    manager: &str,
+    force: bool,
+) -> Result<Object, Error> {
+    let target = target(scheme, namespace, document)?;
+    client.patch(target, configuration(document, force), managed_by(manager)).await
+}
+
+/// A patch that applies this configuration.
+pub(super) fn configuration(document: &Value, force: bool) -> Patch {
+    Patch { kind: PatchType::Apply, body: document.to_string().into(), force }
+}
+
+pub(super) fn managed_by(manager: &str) -> WriteOptions {
+    WriteOptions { field_manager: Some(manager.to_owned()), ..WriteOptions::default() }
 }
 
 /// Where a document belongs.

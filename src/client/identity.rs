@@ -13,7 +13,8 @@ pub struct Identity {
     pub groups: Vec<String>,
     /// What the authenticator says besides.
     pub extra: BTreeMap<String, Vec<String>>,
-    /// The program, as its user agent names it.
+    /// The program, as its user agent names it; what stands before the first slash manages the fields that
+    /// it writes, unless a write names another manager.
     pub agent: String,
 }
 

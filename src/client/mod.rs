@@ -6,8 +6,10 @@
 
 mod api;
 pub mod apply;
+pub mod conformance;
 mod error;
 mod ext;
+pub mod hooks;
 mod identity;
 mod informer;
 mod kubeconfig;
@@ -17,6 +19,7 @@ mod recorder;
 pub mod remote;
 mod request;
 mod response;
+mod webhook;
 pub mod wire;
 
 use std::sync::Arc;
@@ -38,6 +41,7 @@ pub use request::{
     PropagationPolicy, Request, ResourceVersionMatch, Target, WatchOptions, WriteOptions,
 };
 pub use response::{Body, ObjectList, Response, WatchEvent, WatchStream};
+pub use webhook::{WebhookClient, WebhookTarget};
 
 /// A client of a control plane.
 ///
@@ -64,6 +68,11 @@ pub use response::{Body, ObjectList, Response, WatchEvent, WatchStream};
 /// # Errors
 ///
 /// See [`Error`].
+///
+/// # Conformance
+///
+/// An implementation runs the [`conformance`] suite by one macro call,
+/// [`client_conformance!`](crate::client_conformance).
 #[async_trait]
 pub trait Client: Send + Sync + 'static {
     /// Sends one request.

@@ -227,7 +227,8 @@ impl ClusterBuilder {
             agents: agents.clone(),
         };
         if self.with_controllers {
-            let client = server.client(Identity::user("system:kube-controller-manager"));
+            let client = server
+                .client(Identity::user("system:kube-controller-manager").agent("kube-controller-manager"));
             cluster.controllers = Some(
                 ControllerManager::builder()
                     .client(client)
@@ -238,7 +239,7 @@ impl ClusterBuilder {
             );
         }
         if self.with_scheduler {
-            let client = server.client(Identity::user("system:kube-scheduler"));
+            let client = server.client(Identity::user("system:kube-scheduler").agent("kube-scheduler"));
             let scheduler = Scheduler::builder().client(client).env(env.child());
             let scheduler = match self.scheduler {
                 Some(change) => change(scheduler),
@@ -250,7 +251,7 @@ impl ClusterBuilder {
             start_node(&env, &server, &*machines, &agents, spec).await?;
         }
         if let Some(options) = machines.proxy() {
-            let client = server.client(Identity::user("system:kube-proxy"));
+            let client = server.client(Identity::user("system:kube-proxy").agent("kube-proxy"));
             cluster.proxy = Some(ServiceProxy::start(client, &env.child(), options));
         }
         Ok(cluster)
@@ -276,7 +277,7 @@ pub(super) async fn start_node(
     let amount = |text: String| Quantity(text);
     let memory = quantity::Quantity::bytes(i64::try_from(spec.memory_bytes).unwrap_or(i64::MAX));
     let mut agent = NodeAgent::builder(&spec.name)
-        .client(server.client(Identity::node(&spec.name)))
+        .client(server.client(Identity::node(&spec.name).agent("kubelet")))
         .runtime(machine.runtime)
         .network(machine.network)
         .env(env.child())

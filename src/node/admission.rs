@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
-use super::lifecycle::spec;
+use super::lifecycle::{resize, spec};
 use crate::api::predicates::{HostPort, Resources, host_ports, pod_requests};
 use crate::api::quantity::Quantity;
 
@@ -49,7 +49,8 @@ pub(super) fn admit(
     }
     let mut used = Resources::new();
     for other in &others {
-        used.add(&pod_requests(spec(other)));
+        // What another waits for and has not been given takes no room.
+        used.add(&pod_requests(spec(&resize::given(other, &resize::known(other)))));
     }
     for (name, requested) in pod_requests(spec(pod)).iter() {
         // What the node has never heard of is somebody else's to count.

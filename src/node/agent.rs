@@ -1,6 +1,8 @@
 //! The agent of one node, and how it is made.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use super::node_object::{Facts, architecture};
 use super::recorder::Recorder;
 use crate::api::selector::FieldSelector;
 use crate::client::{Client, Informer};
-use crate::env::Env;
+use crate::env::{BoxIo, Env};
 use crate::net::NetworkProvider;
 use crate::runtime::ContainerRuntime;
 
@@ -99,6 +101,19 @@ impl NodeAgent {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Opens a TCP stream as from this node, to a pod or anything else.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from being opened.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping a dial loses nothing.
+    pub async fn dial(&self, address: SocketAddr) -> io::Result<BoxIo> {
+        self.context.network.dial(address).await
     }
 
     /// Stops the heartbeats and everything else, and does with the pods what the builder said.

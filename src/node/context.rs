@@ -39,7 +39,6 @@ pub(super) struct Drain {
 
 /// A pod as its worker last saw it, for those who ask the agent.
 #[derive(Clone, Debug)]
-#[cfg_attr(not(feature = "server"), allow(dead_code, reason = "nobody asks where the API is not served"))]
 pub(super) struct View {
     pub(super) pod: Arc<Pod>,
     pub(super) status: PodStatus,
@@ -58,7 +57,6 @@ impl Views {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
-    #[cfg(feature = "server")]
     pub(super) fn all(&self) -> Vec<View> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }

@@ -10,8 +10,7 @@
 //! runtime by their labels, adopts those whose pods are still bound here and removes the others.
 //!
 //! What kubelet 1.36 does and this does not yet: volumes (a pod that mounts one waits and says so),
-//! gRPC probes, HTTPS probes, ephemeral containers, static pods, eviction under pressure, in-place
-//! resizing.
+//! gRPC probes, HTTPS probes, static pods, eviction under pressure, limits that containers are held to.
 
 mod admission;
 mod agent;

@@ -13,6 +13,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 /// The version that agents report.
 const VERSION: &str = "v1.36.0";
 
+/// What the agent can do that not every kubelet can: by these a kube-apiserver knows that WebSockets go
+/// through to it, SPDY inside them included.
+///
+/// Source: `ExtendWebSocketsToKubelet` of `k8s.io/kubernetes/pkg/features` (1.36).
+const FEATURES: [&str; 1] = ["ExtendWebSocketsToKubelet"];
+
 /// What an agent says of its machine, but for its health.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
@@ -72,6 +78,7 @@ impl Facts {
         status.conditions = Some(others.chain(own.clone()).collect());
         status.capacity = Some(self.capacity.clone());
         status.allocatable = Some(self.allocatable.clone());
+        status.declared_features = Some(FEATURES.map(str::to_owned).to_vec());
         let address = |kind: &str, address: &str| NodeAddress { type_: kind.into(), address: address.into() };
         status.addresses = Some(vec![address("InternalIP", &self.address), address("Hostname", &self.name)]);
         status.daemon_endpoints = Some(NodeDaemonEndpoints {

@@ -82,8 +82,15 @@ impl Recorder {
 pub(super) fn reference(pod: &Pod, container: Option<&str>) -> ObjectReference {
     let metadata = &pod.metadata;
     let field = container.map(|name| {
-        let init = spec(pod).init_containers.iter().flatten().any(|one| one.name == name);
-        format!("spec.{}{{{name}}}", if init { "initContainers" } else { "containers" })
+        let spec = spec(pod);
+        let list = if spec.init_containers.iter().flatten().any(|one| one.name == name) {
+            "initContainers"
+        } else if spec.ephemeral_containers.iter().flatten().any(|one| one.name == name) {
+            "ephemeralContainers"
+        } else {
+            "containers"
+        };
+        format!("spec.{list}{{{name}}}")
     });
     ObjectReference {
         api_version: Some("v1".into()),

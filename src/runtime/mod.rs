@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::Stream;
+use tokio::io::AsyncWrite;
 
 pub use error::Error;
 pub use events::EventHub;
@@ -123,6 +124,11 @@ pub trait ContainerRuntime: Send + Sync + 'static {
         None
     }
 
+    /// Typing into containers.
+    fn attach(&self) -> Option<&dyn Attach> {
+        None
+    }
+
     /// What containers print.
     fn logs(&self) -> Option<&dyn Logs> {
         None
@@ -166,6 +172,19 @@ pub trait Exec: Send + Sync {
     /// Runs a command with streams. Dropping the session's streams closes them; dropping the
     /// session kills the command.
     async fn exec(&self, id: &ContainerId, request: ExecRequest) -> Result<ExecSession>;
+}
+
+/// Typing into containers that run, an optional ability of a runtime. What they print is their log's.
+#[async_trait]
+pub trait Attach: Send + Sync {
+    /// The standard input of a container that was made with one. What several write is mixed, each write
+    /// whole. Shutting it down ends the container's input where the container was made so
+    /// ([`ContainerConfig::stdin_once`]) and is nothing otherwise, as dropping it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongState`] when the container does not run, or has no input.
+    async fn stdin(&self, id: &ContainerId) -> Result<Pin<Box<dyn AsyncWrite + Send>>>;
 }
 
 /// What containers print, an optional ability of a runtime.

@@ -141,6 +141,8 @@ pub struct ContainerConfig {
     pub env: Vec<(String, String)>,
     /// Whether standard input stays open.
     pub stdin: bool,
+    /// Whether standard input ends with the first who has typed into it.
+    pub stdin_once: bool,
     /// Whether it runs on a terminal.
     pub tty: bool,
     /// The container's labels.

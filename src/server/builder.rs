@@ -5,12 +5,19 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use super::admission::{AdmissionChain, AdmissionPlugin};
 use super::allocate::Ranges;
-use super::tokens::Tokens;
-use super::{ApiServer, Authorizer, Inner, PortRange, RoleTable, Served, Streams};
+use super::authentication::{Anonymous, Authenticator};
+use super::health::{self, HealthCheck};
+use super::limits::{InFlight, Limits};
+use super::metrics::{Measured, Metrics};
+use super::{
+    ApiServer, Authorizer, Inner, PortRange, RoleTable, Served, ServiceAccountIssuer, Streams, webhook,
+};
 use crate::api::cidr::{Cidr, CidrError};
-use crate::api::{Scheme, Status};
-use crate::client::NodeDialer;
+use crate::api::{RuntimeConfig, Scheme, Status};
+use crate::client::hooks::Hooks;
+use crate::client::{NodeDialer, WebhookClient};
 use crate::env::Env;
 use crate::store::cached::Cached;
 use crate::store::{ObjectStore, compactor};
@@ -20,13 +27,21 @@ pub struct ApiServerBuilder {
     store: Option<Arc<dyn ObjectStore>>,
     scheme: Option<Scheme>,
     env: Option<Env>,
+    authenticators: Vec<Arc<dyn Authenticator>>,
+    anonymous: Anonymous,
     authorizer: Option<Arc<dyn Authorizer>>,
+    admission: AdmissionChain,
+    service_accounts: ServiceAccountIssuer,
     node_dialer: Option<Arc<dyn NodeDialer>>,
+    webhooks: Option<Arc<dyn WebhookClient>>,
+    hooks: Option<Hooks>,
     service_cidr: Option<Cidr>,
     node_ports: PortRange,
     loopback_endpoints: bool,
     event_ttl: Duration,
     compaction_interval: Option<Duration>,
+    limits: Limits,
+    health_checks: Vec<Arc<dyn HealthCheck>>,
 }
 
 /// How long events stay.
@@ -60,13 +75,21 @@ impl ApiServerBuilder {
             store: None,
             scheme: None,
             env: None,
+            authenticators: Vec::new(),
+            anonymous: Anonymous::default(),
             authorizer: None,
+            admission: AdmissionChain::default(),
+            service_accounts: ServiceAccountIssuer::default(),
             node_dialer: None,
+            webhooks: None,
+            hooks: None,
             service_cidr: None,
             node_ports: PortRange::default(),
             loopback_endpoints: false,
             event_ttl: EVENT_TTL,
             compaction_interval: None,
+            limits: Limits::default(),
+            health_checks: Vec::new(),
         }
     }
 
@@ -84,6 +107,13 @@ impl ApiServerBuilder {
         self
     }
 
+    /// The built-in resources, in the versions that `config` names: the switch for alpha and beta ones, which
+    /// are off. In place of a [`scheme`](Self::scheme).
+    #[must_use]
+    pub fn runtime_config(self, config: &RuntimeConfig) -> Self {
+        self.scheme(Scheme::builtin_with(config))
+    }
+
     /// Time, chance and tasks; the machine's where none is given. The server's tasks form a group
     /// below this one.
     #[must_use]
@@ -92,10 +122,47 @@ impl ApiServerBuilder {
         self
     }
 
-    /// Who may do what; [`RoleTable::default`] where none is given.
+    /// One more that tells who a request over HTTP is from, behind those that are there, and before those that
+    /// a listener has of its own and the server's service account tokens.
+    #[must_use]
+    pub fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticators.push(Arc::new(authenticator));
+        self
+    }
+
+    /// Which requests over HTTP may be from nobody; any, where nothing is said.
+    #[must_use]
+    pub fn anonymous(mut self, anonymous: Anonymous) -> Self {
+        self.anonymous = anonymous;
+        self
+    }
+
+    /// Who gives out service account tokens; an issuer with a key of its own, where nothing is said.
+    #[must_use]
+    pub fn service_accounts(mut self, issuer: ServiceAccountIssuer) -> Self {
+        self.service_accounts = issuer;
+        self
+    }
+
+    /// Who may do what; [`RoleTable::default`] where none is given. Several are chained by a
+    /// [`Union`](super::Union).
     #[must_use]
     pub fn authorizer(mut self, authorizer: Arc<dyn Authorizer>) -> Self {
         self.authorizer = Some(authorizer);
+        self
+    }
+
+    /// The steps of admission; [`AdmissionChain::default`] where nothing is said.
+    #[must_use]
+    pub fn admission(mut self, chain: AdmissionChain) -> Self {
+        self.admission = chain;
+        self
+    }
+
+    /// One more step of admission, where [`AdmissionChain::with`] places it.
+    #[must_use]
+    pub fn admit(mut self, plugin: impl AdmissionPlugin) -> Self {
+        self.admission = self.admission.with(Arc::new(plugin));
         self
     }
 
@@ -103,6 +170,21 @@ impl ApiServerBuilder {
     #[must_use]
     pub fn node_dialer(mut self, dialer: Arc<dyn NodeDialer>) -> Self {
         self.node_dialer = Some(dialer);
+        self
+    }
+
+    /// The way to ask webhooks; where none is given, over HTTPS with the feature `remote`, and else none.
+    #[must_use]
+    pub fn webhooks(mut self, client: Arc<dyn WebhookClient>) -> Self {
+        self.webhooks = Some(client);
+        self
+    }
+
+    /// Lets a test hold back, delay and fail what clients ask, in process and over HTTP. They apply to every
+    /// caller, the server's own controllers included, unless they say otherwise. See [`Hooks`].
+    #[must_use]
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = Some(hooks);
         self
     }
 
@@ -146,6 +228,21 @@ impl ApiServerBuilder {
         self
     }
 
+    /// How much the server takes on at once; [`Limits::default`] where nothing is said.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Something more that must be well for `/livez`, `/readyz` and `/healthz` to be: after whether anybody
+    /// answers (`ping`) and whether the store does (`etcd`).
+    #[must_use]
+    pub fn health_check(mut self, check: impl HealthCheck) -> Self {
+        self.health_checks.push(Arc::new(check));
+        self
+    }
+
     /// Puts the server together and makes what must exist before it can serve.
     ///
     /// # Errors
@@ -161,16 +258,34 @@ impl ApiServerBuilder {
         let store = self.store.ok_or(BuildError::NoStore)?;
         let by_default = Some(COMPACTION_INTERVAL).filter(|_| store.wants_compaction());
         let interval = self.compaction_interval.or(by_default).filter(|interval| !interval.is_zero());
+        let metrics = Metrics::default();
+        let clock = &env.clock;
+        let store: Arc<dyn ObjectStore> =
+            Arc::new(Measured::new(store, metrics.store.clone(), clock.clone()));
+        let mut health_checks: Vec<Arc<dyn HealthCheck>> =
+            vec![Arc::new(health::Store { store: store.clone(), clock: clock.clone() })];
+        health_checks.extend(self.health_checks);
         let server = ApiServer(Arc::new(Inner {
             compactor: interval.map(|interval| compactor::start_shared(store.clone(), interval, &env)),
             cached: Cached::new(store, &env),
             served: RwLock::new(Served { scheme, definitions: BTreeMap::new() }),
+            naming: tokio::sync::Mutex::new(()),
+            webhooks: self.webhooks.or_else(|| webhook::default_client(&env)),
+            authenticators: self.authenticators,
+            anonymous: self.anonymous,
             authorizer: self.authorizer.unwrap_or_else(|| Arc::new(RoleTable::default())),
+            admission: Arc::new(self.admission),
+            service_accounts: self.service_accounts,
             node_dialer: self.node_dialer,
+            hooks: self.hooks,
             ranges: Ranges { addresses, ports: self.node_ports },
             loopback_endpoints: self.loopback_endpoints,
             event_ttl: self.event_ttl,
-            tokens: Tokens::default(),
+            in_flight: InFlight::new(&self.limits),
+            limits: self.limits,
+            health_checks,
+            metrics,
+            started: env.clock.instant(),
             streams: Streams::of(&env),
             env,
         }));

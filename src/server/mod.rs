@@ -2,9 +2,9 @@
 //!
 //! [`ApiServer::handle`] is the one door. A [`Client`] in process calls it with the request as it
 //! is; REST (`rest`) translates HTTP into the same requests, so that both meet the same
-//! authorizer and the same rules. Reading order follows a write: `attributes` and `authorize`
-//! decide whether the caller may, `registry` carries the verb out for any row, `admission` and
-//! `strategy` add what a kind needs besides, and one commit to the store makes it so.
+//! authorizer and the same rules. Reading order follows a write: `authentication` finds out who is
+//! calling, `attributes` and `authorize` decide whether they may, `registry` carries the verb out for any
+//! row, `admission` and `strategy` add what a kind needs besides, and one commit to the store makes it so.
 //!
 //! There is no handler per kind: what a row says (names, scope, subresources, selectable fields)
 //! drives everything, and a CustomResourceDefinition is served by adding a row.
@@ -13,9 +13,10 @@
     reason = "a Status is what every layer here fails with; it is made once and moved"
 )]
 
-mod admission;
+pub mod admission;
 mod allocate;
 mod attributes;
+pub mod authentication;
 mod authorize;
 mod bootstrap;
 mod builder;
@@ -24,17 +25,23 @@ mod continue_token;
 mod convert;
 mod definitions;
 mod disruption;
+mod drain;
+mod health;
 #[cfg(feature = "tls")]
 pub mod https;
 mod in_process;
+mod limits;
+mod managed;
+mod metrics;
 mod registry;
 pub mod rest;
 mod reviews;
 mod roles;
+mod service_accounts;
 mod strategy;
 mod subresources;
-mod tokens;
 mod tree;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,12 +50,20 @@ use std::time::Duration;
 
 pub use allocate::PortRange;
 pub use attributes::Attributes;
-pub use authorize::{Authorizer, Decision};
+pub use authorize::{AlwaysAllow, AlwaysDeny, Authorizer, Decision, Opinion, Union};
 pub use builder::{ApiServerBuilder, BuildError};
+pub use health::HealthCheck;
+pub use limits::Limits;
 pub use roles::{RoleTable, Rule};
+pub(crate) use service_accounts::VerificationDocument;
+pub use service_accounts::{KeyError, ServiceAccountIssuer};
+
+use admission::AdmissionChain;
+use authentication::{Anonymous, Authenticator};
 
 use crate::api::{GroupVersionResource, Object, Resource, Revision, Scheme, Status, validation};
-use crate::client::{Client, Identity, NodeDialer, Request, Response};
+use crate::client::hooks::Hooks;
+use crate::client::{Client, Identity, NodeDialer, Request, Response, WebhookClient};
 use crate::env::{Env, Stream, Task};
 use crate::store;
 use crate::store::cached::Cached;
@@ -61,12 +76,24 @@ struct Inner {
     env: Env,
     cached: Arc<Cached>,
     served: RwLock<Served>,
+    /// Held by who writes a definition.
+    naming: tokio::sync::Mutex<()>,
+    webhooks: Option<Arc<dyn WebhookClient>>,
+    authenticators: Vec<Arc<dyn Authenticator>>,
+    anonymous: Anonymous,
     authorizer: Arc<dyn Authorizer>,
+    admission: Arc<AdmissionChain>,
+    service_accounts: ServiceAccountIssuer,
     node_dialer: Option<Arc<dyn NodeDialer>>,
+    hooks: Option<Hooks>,
     ranges: allocate::Ranges,
     loopback_endpoints: bool,
     event_ttl: Duration,
-    tokens: tokens::Tokens,
+    limits: Limits,
+    in_flight: Arc<limits::InFlight>,
+    health_checks: Vec<Arc<dyn HealthCheck>>,
+    metrics: metrics::Metrics,
+    started: tokio::time::Instant,
     streams: Streams,
     compactor: Option<Task<()>>,
 }
@@ -85,10 +112,14 @@ struct Streams {
     addresses: Stream,
     ports: Stream,
     watches: Stream,
-    tokens: Stream,
+    audits: Stream,
+    #[cfg(feature = "tls")]
+    goaways: Stream,
+    proxies: Stream,
 }
 
 /// A server that may be gone.
+#[derive(Clone)]
 pub(crate) struct Downgraded(Weak<Inner>);
 
 /// What a request is answered with, and what goes with it on a wire.
@@ -99,6 +130,8 @@ pub struct Answer {
     pub response: Response,
     /// What the caller should know besides, one `Warning` header each.
     pub warnings: Vec<String>,
+    /// What admission has written down for the audit log, by key.
+    pub annotations: BTreeMap<String, String>,
     /// Whether an object came to be: HTTP 201 instead of 200.
     pub created: bool,
 }
@@ -131,12 +164,22 @@ impl ApiServer {
             Request::Raw(raw) => return Ok(Box::pin(rest::raw(self, identity, raw)).await.into()),
             request => request,
         };
+        let Some(hooks) = &self.0.hooks else { return self.carry_out(identity, request).await };
+        let begun = hooks.begin(identity, &request).await.map_err(|status| *status)?;
+        let answer = self.carry_out(identity, request).await?;
+        let response = hooks.end(begun, answer.response).map_err(|status| *status)?;
+        Ok(Answer { response, ..answer })
+    }
+
+    async fn carry_out(&self, identity: &Identity, request: Request) -> Result<Answer, Status> {
         let attributes = Attributes::of(&request);
         if let Decision::Deny { reason } = self.authorize(identity, &attributes) {
             return Err(authorize::refusal(identity, &attributes, &reason));
         }
         if let Request::Connect { target, query, protocols } = &request {
-            return Ok(Box::pin(connect::open(self, target, query, protocols)).await?.into());
+            admission::connect(self, identity, target, query).await?;
+            let upgrade = connect::Upgrade::WebSocket(protocols.clone());
+            return Ok(Box::pin(connect::open(self, target, query, &upgrade)).await?.into());
         }
         registry::serve(self, identity, request).await
     }
@@ -145,12 +188,6 @@ impl ApiServer {
     #[must_use]
     pub fn scheme(&self) -> Arc<Scheme> {
         self.0.served.read().unwrap_or_else(PoisonError::into_inner).scheme.clone()
-    }
-
-    /// Whether `identity` may do this.
-    #[must_use]
-    pub fn authorize(&self, identity: &Identity, attributes: &Attributes) -> Decision {
-        self.0.authorizer.authorize(identity, attributes)
     }
 
     /// The server's time, chance and tasks.
@@ -195,8 +232,24 @@ impl ApiServer {
         Some(self.0.event_ttl).filter(|ttl| !ttl.is_zero() && strategy::of(row).expires)
     }
 
+    pub(crate) fn authenticators(&self) -> &[Arc<dyn Authenticator>] {
+        &self.0.authenticators
+    }
+
+    pub(crate) fn anonymous(&self) -> &Anonymous {
+        &self.0.anonymous
+    }
+
     pub(crate) fn authorizer(&self) -> &Arc<dyn Authorizer> {
         &self.0.authorizer
+    }
+
+    pub(crate) fn admission(&self) -> &Arc<AdmissionChain> {
+        &self.0.admission
+    }
+
+    pub(crate) fn service_accounts(&self) -> &ServiceAccountIssuer {
+        &self.0.service_accounts
     }
 
     pub(crate) fn ranges(&self) -> &allocate::Ranges {
@@ -219,9 +272,56 @@ impl ApiServer {
         &self.0.streams.ports
     }
 
+    /// What says which request a log line is about.
+    pub(crate) fn new_audit_id(&self) -> String {
+        self.0.streams.audits.uuid()
+    }
+
+    /// Whether something happens that does so by this chance, between 0 and 1.
+    #[cfg(feature = "tls")]
+    pub(crate) fn sends_away(&self, chance: f64) -> bool {
+        chance > 0.0 && self.0.streams.goaways.unit() < chance
+    }
+
+    /// How much is taken on at once.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    pub(crate) fn in_flight(&self) -> &Arc<limits::InFlight> {
+        &self.0.in_flight
+    }
+
+    /// What must be well besides that somebody answers.
+    pub(crate) fn health_checks(&self) -> &[Arc<dyn HealthCheck>] {
+        &self.0.health_checks
+    }
+
+    pub(crate) fn metrics(&self) -> &metrics::Metrics {
+        &self.0.metrics
+    }
+
+    /// How many whole seconds the server has been there.
+    pub(crate) fn second(&self) -> u32 {
+        let up = self.0.env.clock.instant() - self.0.started;
+        u32::try_from(up.as_secs()).unwrap_or(u32::MAX)
+    }
+
     /// `base`, and up to as much again.
     pub(crate) fn watch_jitter(&self, base: Duration) -> Duration {
         self.0.streams.watches.jitter(base, 1.0)
+    }
+
+    /// Makes a WebSocket's key.
+    pub(crate) fn fill_key(&self, key: &mut [u8]) {
+        self.0.streams.proxies.fill(key);
+    }
+
+    /// Any number below `bound`, which is not zero: which of several a proxied request goes to.
+    pub(crate) fn any_below(&self, bound: usize) -> usize {
+        let bound = u64::try_from(bound).unwrap_or(u64::MAX);
+        usize::try_from(self.0.streams.proxies.below(bound)).unwrap_or(0)
     }
 
     /// The row of this name, if it is served.
@@ -262,7 +362,10 @@ impl Streams {
             addresses: stream("address"),
             ports: stream("port"),
             watches: stream("watch"),
-            tokens: stream("token"),
+            audits: stream("audit"),
+            #[cfg(feature = "tls")]
+            goaways: stream("goaway"),
+            proxies: stream("proxy"),
         }
     }
 }
@@ -283,6 +386,6 @@ impl fmt::Debug for ApiServer {
 
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
-        Self { response, warnings: Vec::new(), created: false }
+        Self { response, warnings: Vec::new(), annotations: BTreeMap::new(), created: false }
     }
 }

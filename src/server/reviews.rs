@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::registry::{Call, decode};
-use super::tree::{at, map_mut, text, texts};
+use super::registry::{Call, check_namespace, decode};
+use super::tree::{at, text, texts};
 use super::{Attributes, Decision, Rule};
 use crate::api::{Object, Resource, Status, status};
 use crate::client::{Identity, Payload};
@@ -17,34 +17,47 @@ pub(crate) fn of(row: &Resource) -> Option<Review> {
         ("authorization.k8s.io", "SubjectAccessReview" | "LocalSubjectAccessReview") => Some(access),
         ("authorization.k8s.io", "SelfSubjectRulesReview") => Some(rules),
         ("authentication.k8s.io", "SelfSubjectReview") => Some(self_review),
-        ("authentication.k8s.io", "TokenReview") => Some(token),
         _ => None,
     }
 }
 
 /// Whether the row is a review that belongs to no namespace.
 pub(crate) fn is_review(row: &Resource) -> bool {
-    of(row).is_some()
+    of(row).is_some() || is_token_review(row)
 }
 
 fn self_access(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
-    let mut tree = decode(call, payload, None)?;
+    let mut tree = question(call, payload)?;
     let identity = call.identity.clone();
     decided(call, &mut tree, &identity)?;
     call.object(tree)
 }
 
 fn access(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
-    let mut tree = decode(call, payload, None)?;
+    let mut tree = question(call, payload)?;
     let texts_of = |path: &[&str]| texts(&tree, path).into_iter().map(str::to_owned).collect::<Vec<_>>();
     let identity = Identity {
         user: text(&tree, &["spec", "user"]).to_owned(),
         uid: text(&tree, &["spec", "uid"]).to_owned(),
         groups: texts_of(&["spec", "groups"]),
+        extra: at(&tree, &["spec", "extra"])
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(key, values)| (key.clone(), texts(values, &[]).into_iter().map(str::to_owned).collect()))
+            .collect(),
         ..Identity::default()
     };
     decided(call, &mut tree, &identity)?;
     call.object(tree)
+}
+
+/// What is asked, if it is a question.
+fn question(call: &mut Call<'_>, payload: Payload) -> Result<Value, Status> {
+    let mut tree = decode(call, payload, None)?;
+    check_namespace(call, &mut tree)?;
+    let errors = call.server.validation().create_tree(&call.row, &tree);
+    if errors.is_empty() { Ok(tree) } else { Err(call.invalid("", &errors)) }
 }
 
 fn decided(call: &Call<'_>, tree: &mut Value, identity: &Identity) -> Result<(), Status> {
@@ -69,12 +82,12 @@ fn asked(tree: &Value) -> Option<Attributes> {
             Some(Attributes {
                 verb: field("verb"),
                 group: field("group"),
-                version: field("version"),
+                version: Some(field("version")).filter(|said| !said.is_empty()).unwrap_or_else(|| "*".into()),
                 resource: field("resource"),
                 subresource: field("subresource"),
                 namespace: field("namespace"),
                 name: field("name"),
-                path: None,
+                ..Attributes::default()
             })
         }
         (None, Some(path)) => Some(Attributes::path(text(path, &["verb"]), text(path, &["path"]))),
@@ -88,7 +101,7 @@ fn rules(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
     if namespace.is_empty() {
         return Err(status::bad_request("no namespace on request"));
     }
-    let rules = call.server.authorizer().rules(call.identity, &namespace);
+    let rules = call.server.rules(call.identity, &namespace);
     let resources: Vec<Value> =
         rules.iter().filter(|rule| rule.paths.is_empty()).map(resource_rule).collect();
     let paths: Vec<Value> = rules
@@ -96,6 +109,9 @@ fn rules(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
         .filter(|rule| !rule.paths.is_empty())
         .map(|rule| json!({"verbs": rule.verbs, "nonResourceURLs": rule.paths}))
         .collect();
+    // The answer does not repeat the question.
+    tree["metadata"] = json!({"creationTimestamp": null});
+    tree["spec"] = json!({});
     tree["status"] = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false});
     call.object(tree)
 }
@@ -116,16 +132,31 @@ fn self_review(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> 
     call.object(tree)
 }
 
-fn token(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
+/// Answers a TokenReview, which is the one review that has to look something up.
+///
+/// Source: `pkg/registry/authentication/tokenreview` (1.36).
+pub(crate) async fn token(call: &mut Call<'_>, payload: Payload) -> Result<Object, Status> {
     let mut tree = decode(call, payload, None)?;
-    let found = call.server.authenticate_token(text(&tree, &["spec", "token"]));
-    let answer = match found {
-        Some(identity) => json!({"authenticated": true, "user": user_info(&identity)}),
-        None => json!({"authenticated": false}),
+    let token = text(&tree, &["spec", "token"]);
+    if token.is_empty() {
+        return Err(status::bad_request("token is required for TokenReview in authentication"));
+    }
+    let audiences: Vec<String> =
+        texts(&tree, &["spec", "audiences"]).into_iter().map(str::to_owned).collect();
+    let answer = match call.server.review_token(token, &audiences).await {
+        Ok(Some((identity, audiences))) => {
+            json!({"authenticated": true, "user": user_info(&identity), "audiences": audiences})
+        }
+        Ok(None) => json!({"authenticated": false, "user": {}}),
+        Err(error) => json!({"authenticated": false, "user": {}, "error": error.to_string()}),
     };
-    map_mut(&mut tree, "status");
     tree["status"] = answer;
     call.object(tree)
+}
+
+/// Whether a row is that of TokenReviews.
+pub(crate) fn is_token_review(row: &Resource) -> bool {
+    row.group == "authentication.k8s.io" && row.kind == "TokenReview"
 }
 
 fn user_info(identity: &Identity) -> Value {

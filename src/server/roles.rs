@@ -4,7 +4,7 @@
 //! authorizer (1.36), cut down to the resources that are served. What a node may change beyond the
 //! table (only its own pods, its own node object) is refused in admission, where the object is known.
 
-use super::{Attributes, Authorizer, Decision};
+use super::{Attributes, Authorizer, Opinion};
 use crate::client::Identity;
 
 /// What may be done: any of the verbs on any of the resources, or on any of the paths.
@@ -42,6 +42,14 @@ pub struct RoleTable {
     roles: Vec<(Subject, Vec<Rule>)>,
 }
 
+/// Where others find how to verify tokens.
+const VERIFICATION: [&str; 4] = [
+    "/.well-known/openid-configuration",
+    "/.well-known/openid-configuration/",
+    "/openid/v1/jwks",
+    "/openid/v1/jwks/",
+];
+
 const READ: &[&str] = &["get", "list", "watch"];
 const WRITE: &[&str] = &["create", "update", "patch", "delete"];
 
@@ -72,6 +80,11 @@ impl Rule {
         self
     }
 
+    /// Anything at all.
+    pub(crate) fn everything() -> Vec<Self> {
+        vec![Self::on(&["*"], "*", &["*"]), Self::paths(&["*"], &["*"])]
+    }
+
     fn allows(&self, attributes: &Attributes) -> bool {
         let holds = |list: &[String], value: &str| list.iter().any(|own| own == "*" || own == value);
         if !holds(&self.verbs, &attributes.verb) {
@@ -88,14 +101,20 @@ impl Rule {
             subresource => format!("{}/{subresource}", attributes.resource),
         };
         holds(&self.groups, &attributes.group)
-            && holds(&self.resources, &resource)
+            && (holds(&self.resources, &resource) || self.allows_subresource(attributes))
             && (self.names.is_empty() || self.names.contains(&attributes.name))
             && self.namespace.as_ref().is_none_or(|namespace| *namespace == attributes.namespace)
+    }
+
+    /// Whether the rule names a subresource of every resource, as `*/scale`.
+    fn allows_subresource(&self, attributes: &Attributes) -> bool {
+        !attributes.subresource.is_empty()
+            && self.resources.iter().any(|own| own.strip_prefix("*/") == Some(&attributes.subresource))
     }
 }
 
 impl RoleTable {
-    /// Nobody may do anything.
+    /// Nobody may do anything, but for the group `system:masters`, which no table is asked about.
     #[must_use]
     pub fn empty() -> Self {
         Self { roles: Vec::new() }
@@ -127,12 +146,8 @@ impl RoleTable {
 }
 
 impl Authorizer for RoleTable {
-    fn authorize(&self, identity: &Identity, attributes: &Attributes) -> Decision {
-        if self.of(identity).any(|rule| rule.allows(attributes)) {
-            Decision::Allow
-        } else {
-            Decision::no_rule()
-        }
+    fn authorize(&self, identity: &Identity, attributes: &Attributes) -> Opinion {
+        if self.of(identity).any(|rule| rule.allows(attributes)) { Opinion::Allow } else { Opinion::none() }
     }
 
     fn rules(&self, identity: &Identity, namespace: &str) -> Vec<Rule> {
@@ -149,7 +164,7 @@ impl Default for RoleTable {
         let health =
             ["/healthz", "/healthz/*", "/livez", "/livez/*", "/readyz", "/readyz/*", "/version", "/version/"];
         Self::empty()
-            .group("system:masters", [Rule::on(&["*"], "*", &["*"]), Rule::paths(&["*"], &["*"])])
+            .group("system:masters", Rule::everything())
             .group("system:unauthenticated", [Rule::paths(&["get"], &health)])
             .group(
                 "system:authenticated",
@@ -164,6 +179,7 @@ impl Default for RoleTable {
                     Rule::on(&["create"], "authentication.k8s.io", &["selfsubjectreviews"]),
                 ],
             )
+            .group("system:serviceaccounts", [Rule::paths(&["get"], &VERIFICATION)])
             .user("system:kube-scheduler", scheduler().into_iter().chain(events()))
             .user("system:kube-controller-manager", controller_manager().into_iter().chain(events()))
             .user("system:kube-proxy", proxy().into_iter().chain(events()))
@@ -277,7 +293,7 @@ mod tests {
             namespace: namespace.into(),
             ..Attributes::default()
         };
-        RoleTable::default().authorize(identity, &attributes).is_allowed()
+        RoleTable::default().authorize(identity, &attributes) == Opinion::Allow
     }
 
     #[test]
@@ -311,7 +327,8 @@ mod tests {
     #[test]
     fn nobody_gets_health_and_version_and_nothing_else() {
         let table = RoleTable::default();
-        let get = |who: &Identity, path| table.authorize(who, &Attributes::path("get", path)).is_allowed();
+        let get =
+            |who: &Identity, path| table.authorize(who, &Attributes::path("get", path)) == Opinion::Allow;
         for path in ["/healthz", "/livez", "/readyz", "/version", "/livez/ping"] {
             assert!(get(&Identity::anonymous(), path), "{path}");
         }
@@ -320,6 +337,7 @@ mod tests {
         }
         assert!(get(&Identity::user("jane"), "/apis/apps/v1"));
         assert!(!get(&Identity::user("jane"), "/metrics"));
-        assert!(!table.authorize(&Identity::anonymous(), &Attributes::path("post", "/healthz")).is_allowed());
+        let posted = table.authorize(&Identity::anonymous(), &Attributes::path("post", "/healthz"));
+        assert_eq!(posted, Opinion::none());
     }
 }

@@ -1,43 +1,15 @@
 //! The server on a port: who is who over TLS, and what is left when it ends.
 
-use std::sync::Arc;
-
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use windlass::client::Identity;
-use windlass::server::https::KeyPair;
 
-use crate::support::{Served, TOKEN, serve, server};
-
-async fn dial(served: &Served, pair: Option<&KeyPair>, http2: bool) -> std::io::Result<TlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    let authority = served.certificates.authority();
-    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
-    let mut config = match pair {
-        Some(pair) => {
-            let chain = vec![CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap()];
-            let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
-            builder.with_client_auth_cert(chain, key).unwrap()
-        }
-        None => builder.with_no_client_auth(),
-    };
-    config.alpn_protocols = vec![if http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
-    let stream = TcpStream::connect(served.https.address()).await?;
-    TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await
-}
+use crate::support::wire::dial;
+use crate::support::{TOKEN, serve, server};
 
 async fn get(stream: TlsStream<TcpStream>, path: &str, token: Option<&str>) -> (u16, String) {
     send(stream, http::Method::GET, path, token, "").await

@@ -176,7 +176,7 @@ async fn ports_are_forwarded_and_a_closed_one_says_why() {
     let served = Served { port: 80, open_after: Default::default(), ready_after: Default::default() };
     let (machine, agent) = machine(Script::new().serves(served)).await;
     let path = "/portForward/default/web?port=80&port=81";
-    let mut ports = socket(&machine, &agent, path, "v4.portforward.k8s.io").await.unwrap();
+    let mut ports = socket(&machine, &agent, path, "v4.channel.k8s.io").await.unwrap();
     let mut next = async || match ports.next().await.unwrap().unwrap() {
         Message::Binary(bytes) => (bytes[0], bytes[1..].to_vec()),
         other => panic!("{other:?}"),

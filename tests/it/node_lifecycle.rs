@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Node;
-use serde_json::json;
-use windlass::client::{Api, DeleteOptions};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use serde_json::{Value, json};
+use windlass::client::{Api, ClientExt, DeleteOptions, Patch, PatchType, Target};
 use windlass::node::OnShutdown;
 use windlass::runtime::sim::{Answer, Delay, Life, OnTerm, Script, Served};
 use windlass::runtime::{ContainerRuntime, ContainerState};
@@ -325,4 +325,49 @@ async fn a_container_killed_from_outside_comes_back() {
     let pod = machine.until("web", "back", |pod| state(pod, "app") == ("ready".into(), 1)).await;
     let status = pod.status.unwrap().container_statuses.unwrap().remove(0);
     assert_eq!(status.last_state.unwrap().terminated.unwrap().exit_code, 137);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resize_waits_for_room_and_restarts_what_wants_it() {
+    let machine = Machine::new([("app", Script::new())]).await;
+    let _agent = machine.agent().await;
+    let spec = |cpu: &str| {
+        json!({"terminationGracePeriodSeconds": 1, "containers": [{"name": "app", "image": "app",
+            "resources": {"requests": {"cpu": cpu, "memory": "1Gi"}},
+            "resizePolicy": [{"resourceName": "memory", "restartPolicy": "RestartContainer"},
+                {"resourceName": "cpu", "restartPolicy": "NotRequired"}]}]})
+    };
+    for name in ["one", "other"] {
+        machine.run(name, spec("3")).await;
+        machine.until(name, "ready", |pod| is(pod, "app", "ready")).await;
+    }
+    let resize = async |resources: Value| {
+        let scheme = machine.server.scheme();
+        let target =
+            Target::all(scheme.of::<Pod>().unwrap()).namespace("default").name("one").subresource("resize");
+        let patch = json!({"spec": {"containers": [{"name": "app", "resources": {"requests": resources}}]}});
+        let patch = Patch { kind: PatchType::StrategicMerge, body: patch.to_string().into(), force: false };
+        machine.client.patch(target, patch, Default::default()).await.unwrap();
+    };
+    let pending = |pod: &Pod| {
+        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        conditions.into_iter().find(|one| one.type_ == "PodResizePending").and_then(|one| one.reason.clone())
+    };
+    let given = |pod: &Pod, name: &str| {
+        let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+        status.allocated_resources.as_ref()?.get(name).map(|amount| amount.0.clone())
+    };
+    // The node has eight, and the other pod three of them.
+    resize(json!({"cpu": "6"})).await;
+    let waits = machine.until("one", "told to wait", |pod| pending(pod).is_some()).await;
+    assert_eq!((pending(&waits).as_deref(), given(&waits, "cpu").as_deref()), (Some("Deferred"), Some("3")));
+    machine.pods().delete("other", grace(0)).await.unwrap();
+    let has = machine.until("one", "given", |pod| given(pod, "cpu").as_deref() == Some("6")).await;
+    assert_eq!((pending(&has), state(&has, "app").1), (None, 0));
+    resize(json!({"cpu": "9"})).await;
+    let never = machine.until("one", "refused", |pod| pending(pod).is_some()).await;
+    assert_eq!(pending(&never).as_deref(), Some("Infeasible"));
+    resize(json!({"cpu": "6", "memory": "2Gi"})).await;
+    let anew = machine.until("one", "started anew", |pod| state(pod, "app") == ("ready".into(), 1)).await;
+    assert_eq!(given(&anew, "memory").as_deref(), Some("2Gi"));
 }

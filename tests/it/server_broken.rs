@@ -241,10 +241,19 @@ async fn a_server_begins_above_what_cannot_be_read_and_serves_what_can() {
     let kit = over(&below).await;
     kit.create("kube-system", "configmaps", config_map("a")).await.unwrap();
     assert_eq!(status_of(kit.create("default", "configmaps", config_map("a")).await).code, 500);
-    assert!(!served(&kit, "widgets"), "which there are nobody knows");
+    // What cannot be read keeps its own objects from being served, and no others.
+    assert!(served(&kit, "widgets") && !served(&kit, "gadgets"));
+    let scope = windlass::api::Scope::Namespaced;
+    let gadgets = windlass::api::Resource::new("example.com", "v1", "Gadget", "gadgets", scope);
+    let gadgets = windlass::client::Target::all(&gadgets);
+    let unserved = status_of(kit.client.list(gadgets.clone(), list_options(|_| {})).await.map(|_| ()));
+    assert_eq!((unserved.code, &*unserved.reason), (500, "InternalError"));
+    let why = "Internal error occurred: error resolving resource: ";
+    assert!(unserved.message.starts_with(why), "{}", unserved.message);
     kit.delete_with("", "customresourcedefinitions/gadgets.example.com", unread()).await.unwrap();
     kit.server.env().clock.sleep(std::time::Duration::from_secs(3)).await;
     assert!(served(&kit, "widgets") && !served(&kit, "gadgets"));
+    assert_eq!(status_of(kit.client.list(gadgets, list_options(|_| {})).await.map(|_| ())).code, 404);
     kit.delete_with("", "namespaces/default", unread()).await.unwrap();
     kit.create("", "namespaces", json!({"metadata": {"name": "default"}})).await.unwrap();
     kit.create("default", "configmaps", config_map("a")).await.unwrap();

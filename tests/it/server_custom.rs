@@ -15,7 +15,9 @@ fn definition() -> Value {
             "names": {"plural": "widgets", "kind": "Widget", "shortNames": ["wd"], "categories": ["all"]},
             "versions": [{
                 "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                    "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                        "properties": {"colour": {"type": "string"}}}}}},
                 "subresources": {"status": {}, "scale": {
                     "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas",
                     "labelSelectorPath": ".status.selector"}},
@@ -85,7 +87,11 @@ async fn a_definition_takes_its_objects_along() {
     let refused = status_of(kit.create("default", "widgets", widget("late")).await);
     assert_eq!(
         (refused.code, refused.message.as_str()),
-        (405, "create not allowed while custom resource definition is terminating")
+        (
+            403,
+            "widgets.example.com \"late\" is forbidden: create not allowed while custom resource definition is \
+             terminating"
+        )
     );
     let mut watch = kit.watch("", "customresourcedefinitions", watch_options(|_| {})).await.unwrap();
     // The definition waits for the object that a finalizer holds.
@@ -116,7 +122,7 @@ async fn a_definition_of_a_taken_kind_is_kept_and_not_served() {
     other["spec"]["names"]["plural"] = "gadgets".into();
     other["spec"]["names"]["shortNames"] = json!([]);
     let made = kit.create("", "customresourcedefinitions", other).await.unwrap();
-    assert_eq!(made["status"]["conditions"][0]["reason"], "KindConflict");
+    assert_eq!(made["status"]["conditions"][0]["reason"], "ListKindConflict");
     assert_eq!(made["status"]["conditions"][1]["status"], "False");
     assert!(kit.server.scheme().iter().all(|row| row.plural != "gadgets"));
 }

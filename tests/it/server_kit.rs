@@ -227,7 +227,9 @@ pub(crate) fn placed_kind(plural: &str, kind: &str, scope: &str) -> Value {
             "names": {"plural": plural, "kind": kind},
             "versions": [{
                 "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                    "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                        "properties": {"nodeName": {"type": "string"}}}}}},
                 "selectableFields": [{"jsonPath": ".spec.nodeName"}],
             }],
         },

@@ -452,7 +452,8 @@ async fn the_last_disruption_of_a_budget_is_taken_once() {
         made["metadata"]["labels"] = json!({"app": "web"});
         made["spec"]["nodeName"] = "n1".into();
         kit.create("default", "pods", made).await.unwrap();
-        let running = json!({"status": {"phase": "Running"}});
+        let running =
+            json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
         kit.merge("default", &format!("pods/{name}/status"), running).await.unwrap();
     }
     let budget = json!({"metadata": {"name": "web"},

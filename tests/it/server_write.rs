@@ -207,8 +207,8 @@ async fn the_three_patches() {
     );
     let mistyped = status_of(patch(PatchType::Merge, json!({"spec": {"replicas": "many"}})).await);
     assert_eq!(mistyped.code, 400, "{mistyped}");
-    let applied = status_of(patch(PatchType::Apply, deployment("web")).await);
-    assert_eq!((applied.code, applied.reason.as_str()), (415, "UnsupportedMediaType"));
+    let unmanaged = status_of(patch(PatchType::Apply, deployment("web")).await);
+    assert_eq!((unmanaged.code, unmanaged.reason.as_str()), (422, "Invalid"));
     assert_eq!(image(&kit.get("default", "deployments/web").await.unwrap()), "app:3");
 }
 

@@ -35,6 +35,11 @@ fn service_port(config: &mut Fields) {
     child(config, "service", |service| absent(service, "port", 443));
 }
 
+/// An APIService.
+pub fn api_service(object: &mut Fields) {
+    child(object, "spec", service_port);
+}
+
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// A RoleBinding.
@@ -91,15 +96,6 @@ pub fn network_policy(object: &mut Fields) {
 /// An IngressClass.
 pub fn ingress_class(object: &mut Fields) {
     child(object, "spec", |spec| child(spec, "parameters", |own| absent(own, "scope", "Cluster")));
-}
-
-/// A HorizontalPodAutoscaler.
-pub fn horizontal_pod_autoscaler(object: &mut Fields) {
-    child(object, "spec", |spec| {
-        absent(spec, "minReplicas", 1);
-        let cpu = json!({"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}});
-        blank(spec, "metrics", json!([{"type": "Resource", "resource": cpu}]));
-    });
 }
 
 /// A webhook configuration, of either sort.

@@ -8,6 +8,7 @@ use super::{Fields, absent, amounts, blank, child, each, made, text};
 
 /// A Service. Addresses and node ports are the server's to hand out.
 pub fn service(object: &mut Fields) {
+    let mut balances = false;
     child(object, "spec", |spec| {
         blank(spec, "sessionAffinity", "None");
         match text(spec, "sessionAffinity") {
@@ -32,14 +33,18 @@ pub fn service(object: &mut Fields) {
         if balanced || kind == "NodePort" || (kind == "ClusterIP" && external) {
             blank(spec, "externalTrafficPolicy", "Cluster");
         }
-        if kind != "ExternalName" {
+        if matches!(&*kind, "ClusterIP" | "NodePort" | "LoadBalancer") {
             absent(spec, "internalTrafficPolicy", "Cluster");
         }
+        balances = balanced;
         if balanced {
             absent(spec, "allocateLoadBalancerNodePorts", true);
         }
     });
     absent(object, "status", json!({"loadBalancer": {}}));
+    if !balances {
+        return;
+    }
     child(object, "status", |status| {
         child(status, "loadBalancer", |balancer| {
             each(balancer, "ingress", |ingress| {
@@ -84,9 +89,7 @@ pub fn secret(object: &mut Fields) {
 
 /// A Namespace.
 pub fn namespace(object: &mut Fields) {
-    let mut deleting = false;
     child(object, "metadata", |metadata| {
-        deleting = metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null());
         let name = text(metadata, "name").to_owned();
         if !name.is_empty() {
             made(metadata, "labels", |labels| {
@@ -94,10 +97,6 @@ pub fn namespace(object: &mut Fields) {
             });
         }
     });
-    // One that is being deleted has lost its finalizer for good.
-    if !deleting {
-        made(object, "spec", |spec| absent(spec, "finalizers", json!(["kubernetes"])));
-    }
     made(object, "status", |status| blank(status, "phase", "Active"));
 }
 
@@ -110,6 +109,39 @@ pub fn node(object: &mut Fields) {
             absent(status, "allocatable", capacity);
         }
     });
+}
+
+/// A LimitRange: what a container is given by default is what it may have at most, and what it asks for by
+/// default is what it is given, or else what it must have at least.
+pub fn limit_range(object: &mut Fields) {
+    child(object, "spec", |spec| {
+        each(spec, "limits", |item| {
+            let lists = ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"];
+            lists.into_iter().for_each(|list| amounts(item, list));
+            if text(item, "type") == "Container" {
+                for (target, source) in
+                    [("default", "max"), ("defaultRequest", "default"), ("defaultRequest", "min")]
+                {
+                    fill(item, target, source);
+                }
+            }
+        });
+    });
+}
+
+/// Takes over the entries of another map that are absent here.
+fn fill(fields: &mut Fields, target: &str, source: &str) {
+    let Some(Value::Object(source)) = fields.get(source).cloned() else { return };
+    if source.is_empty() {
+        return;
+    }
+    made(fields, target, |target| source.into_iter().for_each(|(name, value)| absent(target, &name, value)));
+}
+
+/// A ResourceQuota.
+pub fn resource_quota(object: &mut Fields) {
+    child(object, "spec", |spec| amounts(spec, "hard"));
+    child(object, "status", |status| ["hard", "used"].into_iter().for_each(|list| amounts(status, list)));
 }
 
 /// A PersistentVolume.
@@ -125,7 +157,10 @@ pub fn persistent_volume(object: &mut Fields) {
 /// A PersistentVolumeClaim.
 pub fn persistent_volume_claim(object: &mut Fields) {
     child(object, "spec", claim_spec);
-    made(object, "status", |status| blank(status, "phase", "Pending"));
+    made(object, "status", |status| {
+        blank(status, "phase", "Pending");
+        ["capacity", "allocatedResources"].into_iter().for_each(|list| amounts(status, list));
+    });
 }
 
 pub(super) fn claim_spec(spec: &mut Fields) {

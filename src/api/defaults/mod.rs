@@ -5,9 +5,13 @@
 //! empty one before validation could miss it. Defaults are idempotent: an object that has them is
 //! left alone, so they may run on every write.
 
+mod autoscaling;
 mod cluster;
 mod core;
+mod devices;
+mod flow_control;
 mod pod;
+mod policy;
 mod workload;
 
 use serde_json::{Map, Value};
@@ -15,14 +19,19 @@ use serde_json::{Map, Value};
 use super::quantity::Quantity;
 use super::{DecodeError, Resource};
 
+pub use autoscaling::horizontal_pod_autoscaler;
 pub use cluster::{
-    cluster_role_binding, csi_driver, custom_resource_definition, horizontal_pod_autoscaler, ingress_class,
-    network_policy, priority_class, role_binding, storage_class, webhooks,
+    api_service, cluster_role_binding, csi_driver, custom_resource_definition, ingress_class, network_policy,
+    priority_class, role_binding, storage_class, webhooks,
 };
 pub use core::{
-    endpoint_slice, endpoints, namespace, node, persistent_volume, persistent_volume_claim, secret, service,
+    endpoint_slice, endpoints, limit_range, namespace, node, persistent_volume, persistent_volume_claim,
+    resource_quota, secret, service,
 };
+pub use devices::{resource_claim, resource_claim_template};
+pub use flow_control::{flow_schema, priority_level};
 pub use pod::{pod, pod_template};
+pub use policy::{admission_policy, admission_policy_binding};
 pub use workload::{
     cron_job, daemon_set, deployment, job, replica_set, replication_controller, stateful_set,
 };
@@ -43,10 +52,12 @@ pub fn apply(resource: &Resource, tree: &mut Value) -> Result<(), DecodeError> {
         ("", "Service") => service(object),
         ("", "Endpoints") => endpoints(object),
         ("", "Secret") => secret(object),
+        ("", "LimitRange") => limit_range(object),
         ("", "Namespace") => namespace(object),
         ("", "Node") => node(object),
         ("", "PersistentVolume") => persistent_volume(object),
         ("", "PersistentVolumeClaim") => persistent_volume_claim(object),
+        ("", "ResourceQuota") => resource_quota(object),
         ("apps", "Deployment") => deployment(object),
         ("apps", "ReplicaSet") => replica_set(object),
         ("apps", "StatefulSet") => stateful_set(object),
@@ -62,6 +73,10 @@ pub fn apply(resource: &Resource, tree: &mut Value) -> Result<(), DecodeError> {
         ("storage.k8s.io", "CSIDriver") => csi_driver(object),
         ("networking.k8s.io", "NetworkPolicy") => network_policy(object),
         ("networking.k8s.io", "IngressClass") => ingress_class(object),
+        // The older version has no metrics; the newer one's come when it is converted.
+        ("autoscaling", "HorizontalPodAutoscaler") if resource.version == "v1" => {
+            child(object, "spec", |spec| absent(spec, "minReplicas", 1));
+        }
         ("autoscaling", "HorizontalPodAutoscaler") => horizontal_pod_autoscaler(object),
         (
             "admissionregistration.k8s.io",
@@ -69,6 +84,23 @@ pub fn apply(resource: &Resource, tree: &mut Value) -> Result<(), DecodeError> {
         ) => {
             webhooks(object);
         }
+        ("admissionregistration.k8s.io", "MutatingAdmissionPolicy" | "ValidatingAdmissionPolicy") => {
+            admission_policy(object)
+        }
+        ("admissionregistration.k8s.io", _) => admission_policy_binding(object),
+        ("apiregistration.k8s.io", "APIService") => api_service(object),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => flow_schema(object),
+        ("flowcontrol.apiserver.k8s.io", _) => priority_level(object),
+        ("node.k8s.io", "RuntimeClass") => {
+            child(object, "overhead", |overhead| amounts(overhead, "podFixed"))
+        }
+        ("resource.k8s.io", "ResourceClaim") => resource_claim(object),
+        ("resource.k8s.io", "ResourceClaimTemplate") => resource_claim_template(object),
+        ("storage.k8s.io", "VolumeAttachment") => child(object, "spec", |spec| {
+            child(spec, "source", |source| {
+                child(source, "inlineVolumeSpec", |volume| amounts(volume, "capacity"));
+            });
+        }),
         _ => {}
     }
     Ok(())
@@ -78,14 +110,14 @@ pub fn apply(resource: &Resource, tree: &mut Value) -> Result<(), DecodeError> {
 pub type Fields = Map<String, Value>;
 
 /// Sets a field that is absent. For fields whose zero means something.
-fn absent(fields: &mut Fields, name: &str, value: impl Into<Value>) {
+pub(super) fn absent(fields: &mut Fields, name: &str, value: impl Into<Value>) {
     if fields.get(name).is_none_or(Value::is_null) {
         fields.insert(name.into(), value.into());
     }
 }
 
 /// Sets a field that is absent or holds its type's zero. For fields whose zero means "left out".
-fn blank(fields: &mut Fields, name: &str, value: impl Into<Value>) {
+pub(super) fn blank(fields: &mut Fields, name: &str, value: impl Into<Value>) {
     if is_blank(fields.get(name)) {
         fields.insert(name.into(), value.into());
     }
@@ -107,7 +139,7 @@ fn text<'a>(fields: &'a Fields, name: &str) -> &'a str {
 }
 
 /// Works on a field that holds an object, if it does.
-fn child(fields: &mut Fields, name: &str, work: impl FnOnce(&mut Fields)) {
+pub(super) fn child(fields: &mut Fields, name: &str, work: impl FnOnce(&mut Fields)) {
     if let Some(Value::Object(fields)) = fields.get_mut(name) {
         work(fields);
     }
@@ -120,7 +152,7 @@ fn made(fields: &mut Fields, name: &str, work: impl FnOnce(&mut Fields)) {
 }
 
 /// Works on every object in a list.
-fn each(fields: &mut Fields, name: &str, work: impl FnMut(&mut Fields)) {
+pub(super) fn each(fields: &mut Fields, name: &str, work: impl FnMut(&mut Fields)) {
     if let Some(Value::Array(items)) = fields.get_mut(name) {
         items.iter_mut().filter_map(Value::as_object_mut).for_each(work);
     }

@@ -14,6 +14,7 @@ pub fn pod(object: &mut Fields) {
         for list in ["containers", "initContainers"] {
             each(spec, list, |container| child(container, "resources", requests_from_limits));
         }
+        pod_level_pages(spec);
         pod_level_requests(spec);
         absent(spec, "enableServiceLinks", true);
         if spec.get("hostNetwork") == Some(&Value::Bool(true)) {
@@ -153,6 +154,30 @@ fn requests_from_limits(resources: &mut Fields) {
         for (name, limit) in limits {
             requests.entry(name).or_insert(limit);
         }
+    });
+}
+
+/// A pod that says what it may use as a whole is limited as a whole to the huge pages of its containers.
+fn pod_level_pages(spec: &mut Fields) {
+    let own = |kind: &str| spec.get("resources")?.get(kind)?.as_object();
+    let (limits, requests) = (own("limits"), own("requests"));
+    if [limits, requests].into_iter().flatten().all(Map::is_empty) {
+        return;
+    }
+    let asked: Vec<String> = requests.into_iter().flat_map(Map::keys).cloned().collect();
+    let Ok(typed) = serde_json::from_value(Value::Object(spec.clone())) else { return };
+    let pages = predicates::container_limits(&typed);
+    let mut pages = pages
+        .iter()
+        .filter(|(name, _)| name.starts_with("hugepages-") && !asked.iter().any(|own| own == name))
+        .peekable();
+    if pages.peek().is_none() {
+        return;
+    }
+    child(spec, "resources", |resources| {
+        made(resources, "limits", |limits| {
+            pages.for_each(|(name, amount)| absent(limits, name, amount.to_string()));
+        });
     });
 }
 

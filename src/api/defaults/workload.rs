@@ -47,7 +47,7 @@ pub fn replication_controller(object: &mut Fields) {
 
 fn template_labels(object: &Fields) -> Option<Map<String, Value>> {
     let template = object.get("spec")?.get("template")?;
-    template.get("metadata")?.get("labels")?.as_object().cloned()
+    template.get("metadata")?.get("labels")?.as_object().filter(|labels| !labels.is_empty()).cloned()
 }
 
 /// A StatefulSet.
@@ -69,7 +69,12 @@ pub fn stateful_set(object: &mut Fields) {
         });
         absent(spec, "replicas", 1);
         absent(spec, "revisionHistoryLimit", 10);
-        each(spec, "volumeClaimTemplates", super::persistent_volume_claim);
+        each(spec, "volumeClaimTemplates", |claim| {
+            super::persistent_volume_claim(claim);
+            // They say what they are, as no other part of an object does.
+            claim.insert("apiVersion".into(), "v1".into());
+            claim.insert("kind".into(), "PersistentVolumeClaim".into());
+        });
         template(spec);
     });
 }
@@ -111,12 +116,16 @@ fn job_spec(spec: &mut Fields) {
     let replacement = if is_null(spec, "podFailurePolicy") { "TerminatingOrFailed" } else { "Failed" };
     absent(spec, "podReplacementPolicy", replacement);
     absent(spec, "manualSelector", false);
+    failure_policy(spec);
+    template(spec);
+}
+
+fn failure_policy(spec: &mut Fields) {
     child(spec, "podFailurePolicy", |policy| {
         each(policy, "rules", |rule| {
             each(rule, "onPodConditions", |condition| blank(condition, "status", "True"));
         });
     });
-    template(spec);
 }
 
 fn is_null(fields: &Fields, name: &str) -> bool {
@@ -131,6 +140,11 @@ pub fn cron_job(object: &mut Fields) {
         absent(spec, "successfulJobsHistoryLimit", 3);
         absent(spec, "failedJobsHistoryLimit", 1);
         // A template of jobs is no Job: only what its pods need is filled in.
-        child(spec, "jobTemplate", |job| child(job, "spec", template));
+        child(spec, "jobTemplate", |job| {
+            child(job, "spec", |spec| {
+                failure_policy(spec);
+                template(spec);
+            });
+        });
     });
 }

@@ -19,13 +19,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same, with what failed in front of why.
+    pub(super) fn in_front(self, what: &str) -> Self {
+        match self {
+            Self::Failed(why) => Self::Failed(format!("{what}: {why}")),
+            other => other,
+        }
+    }
+
     /// The answer to the client.
     #[must_use]
     pub fn status(&self) -> Status {
         match self {
             Self::BadRequest(why) => status::bad_request(why),
             Self::Conflict(conflicts) => conflicts.status(),
-            Self::Failed(why) => status::failure(500, "InternalError", why),
+            // Kubernetes has no reason for this one.
+            Self::Failed(why) => status::failure(500, "", why),
         }
     }
 }

@@ -22,11 +22,19 @@ impl Filter {
     /// What of the set counts.
     #[must_use]
     pub fn apply(&self, fields: &FieldSet) -> FieldSet {
+        self.keep(fields.clone())
+    }
+
+    /// The same of a set that nobody else wants.
+    pub(super) fn keep(&self, mut fields: FieldSet) -> FieldSet {
         match self {
-            Self::Exclude(excluded) => fields.recursive_difference(excluded),
+            Self::Exclude(excluded) => {
+                fields.subtract_below(excluded);
+                fields
+            }
             Self::Include(patterns) => {
                 let patterns: Vec<_> = patterns.iter().map(Vec::as_slice).collect();
-                include(fields, &patterns)
+                include(&fields, &patterns)
             }
         }
     }

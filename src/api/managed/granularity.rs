@@ -10,8 +10,16 @@ impl Schema {
     /// was merged by entry: who owned any of it owns it all.
     #[must_use]
     pub fn adapt(&self, fields: &FieldSet) -> FieldSet {
-        let node = Node { member: false, children: fields.clone() };
-        adapt(self.root(), &node).children
+        let mut fields = fields.clone();
+        self.adapt_to(&mut fields);
+        fields
+    }
+
+    /// The same, in place.
+    pub(super) fn adapt_to(&self, fields: &mut FieldSet) {
+        let mut node = Node { member: false, children: std::mem::take(fields) };
+        adapt(self.root(), &mut node);
+        *fields = node.children;
     }
 
     /// The set with every named field above its paths: who owns `.spec.replicas` is taken to own `.spec`,
@@ -21,29 +29,23 @@ impl Schema {
     }
 }
 
-fn adapt(ty: Type<'_>, node: &Node) -> Node {
+fn adapt(ty: Type<'_>, node: &mut Node) {
     let collapsed = Node { member: true, children: FieldSet::EMPTY };
     match ty.form(None) {
-        Form::List(list) if list.is_atomic() => collapsed,
-        Form::List(list) => {
-            Node { member: node.member, children: node.children.map(|_, below| adapt(list.item, below)) }
-        }
-        Form::Map(map) if map.is_deduced() => node.clone(),
+        Form::List(list) if list.is_atomic() => *node = collapsed,
+        Form::List(list) => node.children.change_all(|_, below| adapt(list.item, below)),
+        Form::Map(map) if map.is_deduced() => {}
         Form::Map(map) if map.atomic => {
-            if node.children.is_empty() {
-                node.clone()
-            } else {
-                collapsed
+            if !node.children.is_empty() {
+                *node = collapsed;
             }
         }
-        Form::Map(map) => Node {
-            member: node.member,
-            children: node.children.map(|element, below| match element {
-                PathElement::Field(name) => adapt(map.child(name), below),
-                _ => below.clone(),
-            }),
-        },
-        Form::Scalar(_) | Form::Nothing => node.clone(),
+        Form::Map(map) => node.children.change_all(|element, below| {
+            if let PathElement::Field(name) = element {
+                adapt(map.child(name), below);
+            }
+        }),
+        Form::Scalar(_) | Form::Nothing => {}
     }
 }
 

@@ -3,17 +3,19 @@
 //! Follows apimachinery 1.36 (`util/managedfields/internal/fieldmanager.go` and the managers it stacks).
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 use super::element::PathElement;
 use super::entries::{ManagedFields, Manager, Operation, Owned};
 use super::error::Error;
 use super::filter::Filter;
 use super::last_applied;
+use super::schema::Schema;
 use super::set::FieldSet;
-use super::updater::{Updater, failed};
+use super::updater::Updater;
 use super::validate::Duplicates;
 use super::versions::Versions;
 
@@ -73,7 +75,8 @@ impl<'a> FieldManager<'a> {
 
     /// Who owns the object after a write that is no apply: create, update, or any other patch.
     ///
-    /// `live` is what is stored, or null for an object that is created; `new` is what is to be stored.
+    /// `live` is what is stored, or null for an object that is created; `new` is what is to be stored, with
+    /// its defaults.
     /// `managed` are the fields to begin with, see [`ManagedFields::for_update`]. An object that nobody
     /// owned any field of stays so.
     ///
@@ -93,7 +96,10 @@ impl<'a> FieldManager<'a> {
         if managed.is_empty() && lives {
             return Ok(ManagedFields::new());
         }
-        self.updated(live, new, managed, who, now)
+        match live {
+            Value::Null => self.updated(&self.nothing(), new, managed, who, now),
+            live => self.updated(live, new, managed, who, now),
+        }
     }
 
     /// Applies a configuration to an object.
@@ -145,6 +151,11 @@ impl<'a> FieldManager<'a> {
         Ok(applied)
     }
 
+    /// An object of which nothing but the kind is said.
+    fn nothing(&self) -> Value {
+        json!({"apiVersion": self.api_version, "kind": self.kind})
+    }
+
     fn updater(&self) -> Updater<'_> {
         Updater { versions: self.versions, api_version: self.api_version, filters: &self.filters }
     }
@@ -158,19 +169,21 @@ impl<'a> FieldManager<'a> {
         now: Timestamp,
     ) -> Result<ManagedFields, Error> {
         self.validate("convert new object", "to smd typed", new, Duplicates::Allowed)?;
-        self.validate("convert live object", "to smd typed", live, Duplicates::Allowed)?;
-        let (mut entries, changed) =
-            self.updater().update(live, new, &managed.entries).map_err(|error| match error {
-                Error::Failed(why) => failed(&format!("failed to update ManagedFields ({})", told(new)))(why),
-                other => other,
-            })?;
-        let changed = changed.difference(&unowned());
+        // Of a built-in kind, what is stored has been looked at when it was written.
+        if self.versions.schema(self.api_version).is_some_and(Schema::may_change) {
+            self.validate("convert live object", "to smd typed", live, Duplicates::Allowed)?;
+        }
+        let (mut entries, mut changed) = self
+            .updater()
+            .update(live, new, &managed.entries)
+            .map_err(|error| error.in_front(&format!("failed to update ManagedFields ({})", told(new))))?;
+        changed.subtract(unowned());
         if !changed.is_empty() {
             let manager = Manager::new(who, Operation::Update, self.api_version, self.subresource);
             let before = entries.remove(&manager).map(|owned| owned.fields).unwrap_or_default();
             let owned = Owned {
                 api_version: self.api_version.to_owned(),
-                fields: changed.union(&before),
+                fields: changed.joined(before),
                 time: Some(now),
             };
             entries.insert(manager, owned);
@@ -190,14 +203,9 @@ impl<'a> FieldManager<'a> {
         // Nobody owned anything yet: what is there was made by somebody before.
         let first;
         let managed = if managed.is_empty() {
-            let nothing = empty(self.api_version, self.kind);
-            first =
-                self.updated(&nothing, live, managed, BEFORE_FIRST_APPLY, now).map_err(
-                    |error| match error {
-                        Error::Failed(why) => failed("failed to create manager for existing fields")(why),
-                        other => other,
-                    },
-                )?;
+            first = self
+                .updated(&self.nothing(), live, managed, BEFORE_FIRST_APPLY, now)
+                .map_err(|error| error.in_front("failed to create manager for existing fields"))?;
             &first
         } else {
             managed
@@ -207,7 +215,7 @@ impl<'a> FieldManager<'a> {
         let manager = Manager::new(who, Operation::Apply, self.api_version, self.subresource);
         let mut outcome = self.updater().apply(live, config, &managed.entries, &manager, force)?;
         if let Some(mut owned) = outcome.owners.remove(&manager) {
-            owned.fields = owned.fields.difference(&unowned());
+            owned.fields.subtract(unowned());
             if outcome.tree.is_some() {
                 owned.time = Some(now);
             }
@@ -235,32 +243,28 @@ impl<'a> FieldManager<'a> {
 }
 
 /// What nobody owns: what says which object it is, and what the server keeps.
-fn unowned() -> FieldSet {
-    let metadata = [
-        "name",
-        "namespace",
-        "creationTimestamp",
-        "selfLink",
-        "uid",
-        "clusterName",
-        "generation",
-        "managedFields",
-        "resourceVersion",
-    ];
-    let metadata =
-        metadata.map(|name| vec![PathElement::field("metadata"), PathElement::field(name)]).into_iter();
-    ["apiVersion", "kind", "metadata"]
-        .map(|name| vec![PathElement::field(name)])
-        .into_iter()
-        .chain(metadata)
-        .collect()
-}
-
-fn empty(api_version: &str, kind: &str) -> Value {
-    let fields = [("apiVersion", api_version), ("kind", kind)];
-    Value::Object(
-        fields.map(|(name, text)| (name.to_owned(), text.into())).into_iter().collect::<Map<_, _>>(),
-    )
+fn unowned() -> &'static FieldSet {
+    static UNOWNED: OnceLock<FieldSet> = OnceLock::new();
+    UNOWNED.get_or_init(|| {
+        let metadata = [
+            "name",
+            "namespace",
+            "creationTimestamp",
+            "selfLink",
+            "uid",
+            "clusterName",
+            "generation",
+            "managedFields",
+            "resourceVersion",
+        ];
+        let metadata =
+            metadata.map(|name| vec![PathElement::field("metadata"), PathElement::field(name)]).into_iter();
+        ["apiVersion", "kind", "metadata"]
+            .map(|name| vec![PathElement::field(name)])
+            .into_iter()
+            .chain(metadata)
+            .collect()
+    })
 }
 
 /// Group, version and kind as Kubernetes' errors show them.

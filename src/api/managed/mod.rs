@@ -11,7 +11,8 @@
 //! - A [`Schema`] says of each list and map whether it is merged by entry or is a whole. With it, trees are
 //!   validated, compared, merged, pruned, and their set of fields is told.
 //! - [`ManagedFields`] are the entries of `metadata.managedFields`.
-//! - A [`FieldManager`] works out what a request does to an object and to its managed fields.
+//! - A [`FieldManager`] works out what a request does to an object and to its managed fields; [`Replicas`]
+//!   carries them over between an object and its Scale.
 //!
 //! Everything here is a function of trees: nothing waits, and the time is given. Semantics and wording
 //! follow Kubernetes 1.36: structured-merge-diff 6 and apimachinery's `util/managedfields`.
@@ -59,6 +60,7 @@ mod manager;
 mod merge;
 mod open_api;
 mod remove;
+mod scale;
 mod schema;
 mod set;
 mod types;
@@ -76,6 +78,7 @@ pub use fields_v1::FieldsV1Error;
 pub use filter::{Filter, Pattern};
 pub use invalid::Invalid;
 pub use manager::{Applied, FieldManager};
+pub use scale::Replicas;
 pub use schema::Schema;
 pub use set::FieldSet;
 pub use validate::Duplicates;

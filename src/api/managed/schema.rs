@@ -24,9 +24,13 @@ enum Source {
 }
 
 impl Schema {
-    /// The schema of a resource: its type in the schema table, or else [`deduced`](Self::deduced).
+    /// The schema of a resource: its type in the schema table, that of its definition, or else
+    /// [`deduced`](Self::deduced).
     #[must_use]
     pub fn of(resource: &Resource) -> Self {
+        if let Some(version) = &resource.custom {
+            return version.managed_schema();
+        }
         resource.schema.as_deref().and_then(Self::named).unwrap_or_else(Self::deduced)
     }
 
@@ -40,14 +44,19 @@ impl Schema {
     ///
     /// Its `metadata` are known whatever the schema says of them.
     #[must_use]
-    pub fn open_api(schema: Value) -> Self {
-        Self(Source::Custom(Some(Arc::new(schema))))
+    pub fn open_api(schema: impl Into<Arc<Value>>) -> Self {
+        Self(Source::Custom(Some(schema.into())))
     }
 
     /// A custom resource of which nothing but its `metadata` is known.
     #[must_use]
     pub fn deduced() -> Self {
         Self(Source::Custom(None))
+    }
+
+    /// Whether what fitted once may fit no longer, since a definition is another by now.
+    pub(super) fn may_change(&self) -> bool {
+        matches!(self.0, Source::Custom(_))
     }
 
     pub(super) fn root(&self) -> Type<'_> {

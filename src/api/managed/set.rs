@@ -1,6 +1,7 @@
 //! A set of fields: what a manager owns of an object, as a tree of path elements.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use super::element::{Path, PathElement, path_text};
@@ -27,6 +28,10 @@ impl Node {
     pub(super) fn is_empty(&self) -> bool {
         !self.member && self.children.is_empty()
     }
+
+    pub(super) fn union(self, other: Self) -> Self {
+        Self { member: self.member || other.member, children: self.children.joined(other.children) }
+    }
 }
 
 impl FieldSet {
@@ -36,6 +41,13 @@ impl FieldSet {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The set of this one path.
+    pub(super) fn of(path: &[PathElement]) -> Self {
+        let mut out = Self::new();
+        out.insert(path);
+        out
     }
 
     /// Puts a path into the set, and none of those above it. The empty path is never in a set.
@@ -77,13 +89,26 @@ impl FieldSet {
     /// The paths in either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        let mut out = self.clone();
-        for (element, theirs) in &other.nodes {
-            let node = out.nodes.entry(element.clone()).or_default();
-            node.member |= theirs.member;
-            node.children = node.children.union(&theirs.children);
+        self.clone().joined(other.clone())
+    }
+
+    /// The paths in either set, of which nobody keeps the other copy.
+    pub(super) fn joined(mut self, other: Self) -> Self {
+        if self.nodes.is_empty() {
+            return other;
         }
-        out
+        for (element, theirs) in other.nodes {
+            match self.nodes.entry(element) {
+                Entry::Vacant(slot) => {
+                    slot.insert(theirs);
+                }
+                Entry::Occupied(mut slot) => {
+                    let mine = std::mem::take(slot.get_mut());
+                    slot.insert(mine.union(theirs));
+                }
+            }
+        }
+        self
     }
 
     /// The paths in both sets.
@@ -102,25 +127,48 @@ impl FieldSet {
     /// stays.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        self.map(|element, node| match other.nodes.get(element) {
-            None => node.clone(),
-            Some(theirs) => Node {
-                member: node.member && !theirs.member,
-                children: node.children.difference(&theirs.children),
-            },
-        })
+        let mut out = self.clone();
+        out.subtract(other);
+        out
+    }
+
+    /// Takes away the paths of the other, as [`difference`](Self::difference) does.
+    pub(super) fn subtract(&mut self, other: &Self) {
+        self.change(other, &mut |node, theirs| {
+            node.member &= !theirs.member;
+            node.children.subtract(&theirs.children);
+        });
     }
 
     /// The paths of this set that are neither in the other nor below a path of it.
     #[must_use]
     pub fn recursive_difference(&self, other: &Self) -> Self {
-        self.map(|element, node| match other.nodes.get(element) {
-            None => node.clone(),
-            Some(theirs) if theirs.member => Node::default(),
-            Some(theirs) => {
-                Node { member: node.member, children: node.children.recursive_difference(&theirs.children) }
+        let mut out = self.clone();
+        out.subtract_below(other);
+        out
+    }
+
+    /// Takes away the paths of the other and what is below them.
+    pub(super) fn subtract_below(&mut self, other: &Self) {
+        self.change(other, &mut |node, theirs| {
+            if theirs.member {
+                *node = Node::default();
+            } else {
+                node.children.subtract_below(&theirs.children);
             }
-        })
+        });
+    }
+
+    /// Changes what both sets have at the same elements.
+    fn change(&mut self, other: &Self, change: &mut dyn FnMut(&mut Node, &Node)) {
+        for (element, theirs) in &other.nodes {
+            if let Some(node) = self.nodes.get_mut(element) {
+                change(node, theirs);
+                if node.is_empty() {
+                    self.nodes.remove(element);
+                }
+            }
+        }
     }
 
     /// The paths below which the set has none.
@@ -171,6 +219,14 @@ impl FieldSet {
         if !node.is_empty() {
             self.nodes.insert(element, node);
         }
+    }
+
+    /// Changes every node; those that are empty then are none.
+    pub(super) fn change_all(&mut self, mut change: impl FnMut(&PathElement, &mut Node)) {
+        self.nodes.retain(|element, node| {
+            change(element, node);
+            !node.is_empty()
+        });
     }
 
     /// The set with other nodes in the place of its own.

@@ -5,7 +5,10 @@
 use serde_json::Value;
 
 use super::open_api::Open;
-use crate::api::schema::table::{self, Body, Entry, Shape, Topology};
+use crate::api::schema::{
+    self,
+    table::{self, Body, Entry, Shape, Topology},
+};
 
 pub(super) static PLAIN: Topology = Topology::Plain;
 
@@ -216,6 +219,19 @@ impl<'a> Map<'a> {
             },
             |field| field.ty,
         )
+    }
+
+    /// The fields that are written though they say nothing, with what they are then.
+    pub(super) fn zeros(self) -> &'static [(&'static str, Value)] {
+        match self.of {
+            Fields::Record(entry) => schema::zeros(entry),
+            Fields::Open(_) | Fields::Each(_) => &[],
+        }
+    }
+
+    /// Whether the field of this name tells owners, which nobody owns.
+    pub(super) fn is_managed_fields(self, name: &str) -> bool {
+        name == "managedFields" && matches!(self.of, Fields::Record(entry) if entry.short() == "ObjectMeta")
     }
 
     /// Whether the type names no fields and says nothing of any.

@@ -29,6 +29,13 @@ pub(super) struct Updater<'a> {
     pub(super) filters: &'a BTreeMap<String, Filter>,
 }
 
+/// What a write does to the fields of an object, in one version.
+struct Changes {
+    /// What it changes or adds.
+    changed: FieldSet,
+    removed: FieldSet,
+}
+
 /// What an apply did.
 pub(super) struct Outcome {
     /// The new object; none where it is as it was.
@@ -50,8 +57,7 @@ impl<'a> Updater<'a> {
         owners: &Owners,
     ) -> Result<(Owners, FieldSet), Error> {
         let mut owners = self.adapted(owners);
-        let comparison = self.settle(live, new, &mut owners, None, true)?;
-        let changed = comparison.modified.union(&comparison.added);
+        let changed = self.settle(live, new, &mut owners, None, true)?;
         Ok((owners, self.filtered(changed)))
     }
 
@@ -88,7 +94,8 @@ impl<'a> Updater<'a> {
         Ok(Outcome { tree: (!value::equal(live, &new)).then_some(new), owners })
     }
 
-    /// Takes from each owner but the writer what the write changes. Without force, that is a conflict.
+    /// Takes from each owner but the writer what the write changes, and tells what that is. Without force,
+    /// it is a conflict.
     fn settle(
         &self,
         live: &Value,
@@ -96,31 +103,27 @@ impl<'a> Updater<'a> {
         owners: &mut Owners,
         writer: Option<&Manager>,
         force: bool,
-    ) -> Result<Comparison, Error> {
-        let mut comparisons = BTreeMap::from([(
-            self.api_version.to_owned(),
-            self.compare(self.schema()?, self.api_version, live, new)?,
-        )]);
+    ) -> Result<FieldSet, Error> {
+        let first = self.changes(self.schema()?, self.api_version, live, new)?;
+        let mut changes = BTreeMap::from([(self.api_version.to_owned(), first)]);
         let mut conflicts: BTreeMap<Manager, FieldSet> = BTreeMap::new();
         let others: Vec<Manager> =
             owners.keys().filter(|manager| Some(*manager) != writer).cloned().collect();
         for manager in others {
             let version = owners[&manager].api_version.clone();
-            if !comparisons.contains_key(&version) {
+            if !changes.contains_key(&version) {
                 let convert = |tree| self.converted(tree, self.api_version, &version);
-                let comparison = match (self.versions.schema(&version), convert(live)?, convert(new)?) {
-                    (Some(schema), Some(live), Some(new)) => self.compare(schema, &version, &live, &new)?,
+                let found = match (self.versions.schema(&version), convert(live)?, convert(new)?) {
+                    (Some(schema), Some(live), Some(new)) => self.changes(schema, &version, &live, &new)?,
                     // Nobody can say any more what such an entry means.
                     _ => {
                         owners.remove(&manager);
                         continue;
                     }
                 };
-                comparisons.insert(version.clone(), comparison);
+                changes.insert(version.clone(), found);
             }
-            let comparison = &comparisons[&version];
-            let changed = comparison.modified.union(&comparison.added);
-            let taken = owners[&manager].fields.intersection(&changed);
+            let taken = owners[&manager].fields.intersection(&changes[&version].changed);
             if !taken.is_empty() {
                 conflicts.insert(manager, taken);
             }
@@ -132,14 +135,14 @@ impl<'a> Updater<'a> {
         }
         for (manager, owned) in owners.iter_mut().filter(|(manager, _)| Some(*manager) != writer) {
             if let Some(taken) = conflicts.get(manager) {
-                owned.fields = owned.fields.difference(taken);
+                owned.fields.subtract(taken);
             }
-            if let Some(comparison) = comparisons.get(&owned.api_version) {
-                owned.fields = owned.fields.difference(&comparison.removed);
+            if let Some(changes) = changes.get(&owned.api_version) {
+                owned.fields.subtract(&changes.removed);
             }
         }
         owners.retain(|_, owned| !owned.fields.is_empty());
-        Ok(comparisons.remove(self.api_version).unwrap_or_default())
+        Ok(changes.remove(self.api_version).map(|changes| changes.changed).unwrap_or_default())
     }
 
     /// Removes what the writer applied last and does not apply now, unless somebody else owns it.
@@ -200,8 +203,10 @@ impl<'a> Updater<'a> {
     /// The owners' fields as the types of today have them. Entries of versions that are gone are gone.
     fn adapted(&self, owners: &Owners) -> Owners {
         let adapted = |(manager, owned): (&Manager, &Owned)| {
-            let fields = self.versions.schema(&owned.api_version)?.adapt(&owned.fields);
-            Some((manager.clone(), Owned { fields, ..owned.clone() }))
+            let schema = self.versions.schema(&owned.api_version)?;
+            let mut owned = owned.clone();
+            schema.adapt_to(&mut owned.fields);
+            Some((manager.clone(), owned))
         };
         owners.iter().filter_map(adapted).collect()
     }
@@ -224,22 +229,17 @@ impl<'a> Updater<'a> {
         converted.map(|tree| Some(Cow::Owned(tree))).map_err(failed("failed to convert object"))
     }
 
-    fn compare(
-        &self,
-        schema: &Schema,
-        version: &str,
-        live: &Value,
-        new: &Value,
-    ) -> Result<Comparison, Error> {
-        let comparison = schema
+    fn changes(&self, schema: &Schema, version: &str, live: &Value, new: &Value) -> Result<Changes, Error> {
+        let Comparison { removed, modified, added } = schema
             .compare(live, new)
-            .map_err(|error| failed("failed to compare objects")(error.to_string()))?;
-        Ok(comparison.filtered(self.filters.get(version)))
+            .map_err(|error| failed("failed to compare objects")(error.to_string()))?
+            .filtered(self.filters.get(version));
+        Ok(Changes { changed: modified.joined(added), removed })
     }
 
     fn filtered(&self, fields: FieldSet) -> FieldSet {
         match self.filters.get(self.api_version) {
-            Some(filter) => filter.apply(&fields),
+            Some(filter) => filter.keep(fields),
             None => fields,
         }
     }

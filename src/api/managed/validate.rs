@@ -23,7 +23,7 @@ pub enum Duplicates {
 }
 
 impl Schema {
-    /// Checks a tree against the type.
+    /// Checks a tree against the type; `metadata.managedFields` is looked over.
     ///
     /// # Errors
     ///
@@ -93,15 +93,15 @@ fn list(list: &List<'_>, items: &[Value], duplicates: Duplicates) -> Vec<Problem
 
 fn map(map: Map<'_>, fields: &serde_json::Map<String, Value>, duplicates: Duplicates) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for (name, tree) in fields {
-        let element = PathElement::field(name);
+    for (name, tree) in fields.iter().filter(|(name, _)| !map.is_managed_fields(name)) {
         let ty = map.child(name);
         if matches!(ty, Type::Nothing) {
-            problems.push(Problem::new("field not declared in schema").below(&element));
+            problems.push(Problem::new("field not declared in schema").below(&PathElement::field(name)));
             // The first is told, and none after it.
             break;
         }
-        problems.extend(node(ty, tree, duplicates).into_iter().map(|problem| problem.below(&element)));
+        let found = node(ty, tree, duplicates);
+        problems.extend(found.into_iter().map(|problem| problem.below(&PathElement::field(name))));
     }
     problems
 }

@@ -10,7 +10,7 @@ mod head;
 mod skim;
 
 use std::any::Any;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use bytes::{Bytes, BytesMut};
@@ -20,7 +20,8 @@ use serde_json::{Map, Value};
 
 use self::head::Head;
 use super::schema::{self, ProtobufError};
-use super::{Resource, Revision};
+use super::structural::Version;
+use super::{Resource, Revision, defaults};
 
 pub use self::head::Labels;
 
@@ -46,8 +47,10 @@ struct Core {
 struct Views {
     tree: Mutex<Weak<Value>>,
     typed: Mutex<Vec<Weak<dyn Any + Send + Sync>>>,
-    /// Kept until it is swept: the watchers who want it come one after another.
+    /// Kept until it is swept, as the next one is: the watchers who want it come one after another.
     protobuf: Mutex<Option<Bytes>>,
+    /// The event that it was last written as, and what it is called there.
+    event: Mutex<Option<(&'static str, Bytes)>>,
 }
 
 /// Namespace and name. The namespace of an object of cluster scope is empty.
@@ -124,13 +127,50 @@ impl Object {
 
     /// The object that this body, as [`Object::body`] gave it, is; it shares the bytes.
     ///
-    /// A body from elsewhere is brought into canonical form first: other JSON, or the protobuf that a
-    /// kube-apiserver stores.
+    /// A body from elsewhere is brought into canonical form first, its kind's defaults included: other JSON,
+    /// or the protobuf that a kube-apiserver stores.
     ///
     /// # Errors
     ///
     /// When the bytes are no JSON object, and no protobuf of a built-in kind.
     pub fn from_body(resource: Arc<Resource>, revision: Revision, body: &Bytes) -> Result<Self, DecodeError> {
+        if let Some(version) = resource.custom.clone() {
+            return Self::from_custom_body(resource, &version, revision, body);
+        }
+        Self::from_plain_body(resource, revision, body)
+    }
+
+    /// A custom resource as its definition has it by now, whatever it had when it was stored. One that was
+    /// stored in another version stays in that one, of which nothing is known here.
+    fn from_custom_body(
+        resource: Arc<Resource>,
+        version: &Version,
+        revision: Revision,
+        body: &Bytes,
+    ) -> Result<Self, DecodeError> {
+        let what = || format!("the body of a {}", resource.kind);
+        let mut tree: Value =
+            serde_json::from_slice(body).map_err(|source| DecodeError { what: what(), source })?;
+        let stored = tree.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+        if !stored.is_empty() && stored != resource.api_version() {
+            let version = stored.rsplit('/').next().unwrap_or_default().to_owned();
+            let foreign = Resource { version: version.into(), custom: None, ..(*resource).clone() };
+            return Self::from_plain_body(Arc::new(foreign), revision, body);
+        }
+        version.read(&mut tree);
+        let read = Self::from_tree(resource, revision, tree)?;
+        // What is as it was stored shares its bytes.
+        if read.body() == body {
+            return Self::from_plain_body(read.resource().clone(), revision, body);
+        }
+        Ok(read)
+    }
+
+    fn from_plain_body(
+        resource: Arc<Resource>,
+        revision: Revision,
+        body: &Bytes,
+    ) -> Result<Self, DecodeError> {
         if let Some(head) = skim::skim(&resource, body, false) {
             return Ok(Self::assemble(revision, Arc::new(Core { resource, body: body.clone(), head })));
         }
@@ -139,8 +179,10 @@ impl Object {
         } else {
             serde_json::from_slice(body)
         };
-        let tree =
+        let mut tree =
             tree.map_err(|source| DecodeError { what: format!("the body of a {}", resource.kind), source })?;
+        schema::apply_defaults(&resource, &mut tree);
+        defaults::apply(&resource, &mut tree)?;
         Self::from_tree(resource, revision, tree)
     }
 
@@ -239,18 +281,57 @@ impl Object {
     /// The whole object as JSON, `resourceVersion` included.
     #[must_use]
     pub fn encode(&self) -> Bytes {
+        if self.0.revision == Revision::NONE {
+            return self.0.core.body.clone();
+        }
+        let mut out = BytesMut::with_capacity(self.encoded_len());
+        self.encode_to(&mut out);
+        out.freeze()
+    }
+
+    /// Writes what [`Object::encode`] gives behind what `out` holds.
+    pub fn encode_to(&self, out: &mut BytesMut) {
         let (body, revision) = (&self.0.core.body, self.0.revision);
         if revision == Revision::NONE {
-            return body.clone();
+            return out.extend_from_slice(body);
         }
-        let splice = self.head().splice as usize;
-        let comma = if body.get(splice) == Some(&b'}') { "" } else { "," };
-        let field = format!(r#""resourceVersion":"{revision}"{comma}"#);
-        let mut out = BytesMut::with_capacity(body.len() + field.len());
-        out.extend_from_slice(&body[..splice]);
-        out.extend_from_slice(field.as_bytes());
-        out.extend_from_slice(&body[splice..]);
-        out.freeze()
+        let (before, after) = body.split_at(self.head().splice as usize);
+        out.extend_from_slice(before);
+        // To write into memory does not fail.
+        let _ = write!(out, r#""resourceVersion":"{revision}""#);
+        if after.first() != Some(&b'}') {
+            out.extend_from_slice(b",");
+        }
+        out.extend_from_slice(after);
+    }
+
+    /// How many bytes [`Object::encode`] gives.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let (body, revision) = (&self.0.core.body, self.0.revision);
+        if revision == Revision::NONE {
+            return body.len();
+        }
+        let comma = usize::from(body.get(self.head().splice as usize) != Some(&b'}'));
+        let digits = revision.0.ilog10() as usize + 1;
+        body.len() + r#""resourceVersion":"""#.len() + digits + comma
+    }
+
+    /// A watch's event about the object, such as `ADDED`, as a line of JSON; shared with all who ask for the
+    /// same until the object is swept.
+    #[must_use]
+    pub fn event_line(&self, kind: &'static str) -> Bytes {
+        let mut slot = self.views().event.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, line)) = slot.as_ref().filter(|(known, _)| *known == kind) {
+            return line.clone();
+        }
+        let mut line = BytesMut::with_capacity(self.encoded_len() + kind.len() + 24);
+        let _ = write!(line, r#"{{"type":"{kind}","object":"#);
+        self.encode_to(&mut line);
+        line.extend_from_slice(b"}\n");
+        let line = line.freeze();
+        *slot = Some((kind, line.clone()));
+        line
     }
 
     /// The whole object as protobuf, `resourceVersion` included; shared with all who ask until the
@@ -278,6 +359,7 @@ impl Object {
             }
             views.typed.lock().unwrap_or_else(PoisonError::into_inner).retain(|slot| slot.strong_count() > 0);
             views.protobuf.lock().unwrap_or_else(PoisonError::into_inner).take();
+            views.event.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
     }
 
@@ -398,6 +480,24 @@ mod tests {
         object.sweep();
         assert!(object.views().typed.lock().unwrap().is_empty(), "nothing holds its room");
         assert!(Arc::ptr_eq(&held, &object.tree()), "what is held is still shared");
+    }
+
+    #[test]
+    fn an_event_is_written_once_until_it_is_swept() {
+        for data in [json!({}), json!({"a": "b"})] {
+            let object = config_map(json!({"metadata": data}));
+            let line = object.event_line("ADDED");
+            let tree: Value = serde_json::from_slice(&line).unwrap();
+            assert_eq!(tree, json!({"type": "ADDED", "object": *object.tree()}));
+            assert!(line.ends_with(b"}\n"));
+            assert_eq!(line.as_ptr(), object.event_line("ADDED").as_ptr());
+            assert!(object.event_line("DELETED").starts_with(br#"{"type":"DELETED""#));
+            object.sweep();
+            assert_eq!(line, object.event_line("ADDED"));
+            assert_eq!(object.encoded_len(), object.encode().len());
+        }
+        let unstored = config_map(json!({})).at(Revision::NONE);
+        assert_eq!(unstored.encoded_len(), unstored.encode().len());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! JSON patch (RFC 6902), with Kubernetes' bounds and words.
 
+use json_patch::jsonptr::Pointer;
 use json_patch::{PatchErrorKind, PatchOperation};
 use serde_json::Value;
 
@@ -38,11 +39,27 @@ pub fn json(tree: &mut Value, patch: &[u8]) -> Result<(), Error> {
                 )));
             }
         }
+        if let PatchOperation::Test(test) = &operation
+            && test.value.is_null()
+            && is_absent(&patched, &test.path)
+        {
+            continue;
+        }
         json_patch::patch_unsafe(&mut patched, std::slice::from_ref(&operation))
             .map_err(|error| Error::Unprocessable(refusal(&patched, &operation, &error.kind)))?;
     }
     *tree = patched;
     Ok(())
+}
+
+/// Whether a map has nothing in this field: then it is as good as `null` to a test. RFC 6902 has such a test
+/// fail; the library that Kubernetes uses lets it pass, and clients ask so whether a list is still empty.
+///
+/// Source: `Patch.test` of `gopkg.in/evanphx/json-patch.v4`.
+fn is_absent(tree: &Value, path: &Pointer) -> bool {
+    let Some((parent, last)) = path.split_back() else { return false };
+    let parent = parent.resolve(tree).ok().and_then(Value::as_object);
+    parent.is_some_and(|parent| !parent.contains_key(&*last.decoded()))
 }
 
 /// Why an operation does not apply, in the words of the patch library that Kubernetes uses.

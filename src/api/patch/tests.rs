@@ -292,3 +292,24 @@ fn json_patches_are_bounded() {
     assert!(matches!(json(&mut tree, doubling.as_bytes()), Err(Error::TooLarge(_))));
     assert_eq!(tree, json!({"a": ["x"]}));
 }
+
+#[test]
+fn what_is_absent_is_null_to_a_json_test() {
+    let mut tree = json!({"metadata": {"name": "a", "labels": null}});
+    let claim = json!([{"op": "test", "path": "/metadata/finalizers", "value": null},
+        {"op": "add", "path": "/metadata/finalizers", "value": ["x"]}])
+    .to_string();
+    super::json(&mut tree, claim.as_bytes()).unwrap();
+    assert_eq!(tree["metadata"]["finalizers"], json!(["x"]));
+    let again = super::json(&mut tree, claim.as_bytes()).unwrap_err();
+    assert_eq!(again.to_string(), "testing value /metadata/finalizers failed: test failed");
+    for (path, value, passes) in [
+        ("/metadata/labels", Value::Null, true),
+        ("/metadata/labels", json!({}), false),
+        ("/metadata/annotations", json!({}), false),
+        ("/spec/replicas", Value::Null, false),
+    ] {
+        let test = json!([{"op": "test", "path": path, "value": value}]).to_string();
+        assert_eq!(super::json(&mut tree, test.as_bytes()).is_ok(), passes, "{path} {value}");
+    }
+}

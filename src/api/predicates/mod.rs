@@ -13,5 +13,8 @@ mod taints;
 pub use affinity::{NodeRequirements, PreferredTerm};
 pub use ports::{HostPort, host_ports};
 pub use qos::{Qos, qos_class};
-pub use resources::{Resources, container_requests, pod_limits, pod_requests, pod_requests_or};
+pub(crate) use resources::is_pod_level;
+pub use resources::{
+    Resources, container_limits, container_requests, pod_limits, pod_requests, pod_requests_or,
+};
 pub use taints::{Effect, tolerates, untolerated};

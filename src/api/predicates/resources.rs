@@ -133,12 +133,17 @@ pub fn container_requests(spec: &PodSpec) -> Resources {
     containers_total(spec, |requirements| Resources::read(requirements.requests.as_ref()), &Resources::new())
 }
 
+/// What the containers of a pod may use together, without what the pod itself says.
+#[must_use]
+pub fn container_limits(spec: &PodSpec) -> Resources {
+    containers_total(spec, |requirements| Resources::read(requirements.limits.as_ref()), &Resources::new())
+}
+
 /// What a pod may use at most. A resource that some container has no limit of is still summed over
 /// the others.
 #[must_use]
 pub fn pod_limits(spec: &PodSpec) -> Resources {
-    let read = |requirements: &ResourceRequirements| Resources::read(requirements.limits.as_ref());
-    let mut total = containers_total(spec, read, &Resources::new());
+    let mut total = container_limits(spec);
     let own = spec.resources.as_ref().and_then(|resources| resources.limits.as_ref());
     replace_pod_level(&mut total, own);
     for (name, amount) in Resources::read(spec.overhead.as_ref()).iter() {

@@ -1,7 +1,7 @@
 //! Reading a tree by its type, in one pass over bytes or over another tree.
 //!
 //! The rules are those of `sigs.k8s.io/json` and the Go types behind the table: names are matched
-//! exactly, a null is an absent field, the first value of a wrong type is the error but malformed
+//! exactly, a null is an absent field and so is what says nothing where Go has no pointer (`omitempty`), the first value of a wrong type is the error but malformed
 //! JSON behind it wins, and of two equal fields the last counts.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde_json::{Map, Number, Value};
 
 use super::table::{self, Entry, Scalar, Shape};
-use super::{DecodeError, Decoded, scalar};
+use super::{DecodeError, Decoded, protobuf, scalar};
 use crate::api::Resource;
 
 /// Strict decoding stops counting here, as Kubernetes does.
@@ -307,8 +307,8 @@ fn visit_struct<'de, A: MapAccess<'de>>(
         walk.owner = owner;
         walk.fields.pop();
         match value? {
-            Some(value) => out.insert(key, value),
-            None => out.remove(&key),
+            Some(value) if !protobuf::is_omitted(entry, field.name, &value) => out.insert(key, value),
+            _ => out.remove(&key),
         };
     }
     Ok(Some(Value::Object(out)))

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Resource, manifest};
+use super::{Resource, manifest, structural};
 
 mod decode;
 mod defaults;
@@ -71,14 +71,15 @@ pub enum DecodeError {
 
 /// Decodes an object of this resource.
 ///
-/// A custom resource keeps every field, and only its metadata are checked.
+/// A custom resource is pruned by the schema of its definition; without one it keeps every field, and only
+/// its metadata are checked.
 ///
 /// # Errors
 ///
 /// When the bytes are malformed, or a value does not fit its field.
 pub fn decode(resource: &Resource, bytes: &[u8], media: Media) -> Result<Decoded, DecodeError> {
     match media {
-        Media::Json => decode::bytes(decode::Root::of(resource), bytes),
+        Media::Json => finish(resource, decode::bytes(decode::Root::of(resource), bytes)?),
         Media::Yaml => {
             let text = std::str::from_utf8(bytes)
                 .map_err(|_| DecodeError::Syntax("yaml: invalid UTF-8".to_owned()))?;
@@ -97,7 +98,18 @@ pub fn decode(resource: &Resource, bytes: &[u8], media: Media) -> Result<Decoded
 ///
 /// When a value does not fit its field.
 pub fn prune(resource: &Resource, tree: Value) -> Result<Decoded, DecodeError> {
-    decode::tree(decode::Root::of(resource), tree)
+    finish(resource, decode::tree(decode::Root::of(resource), tree)?)
+}
+
+/// What definitions say, of which the table knows nothing.
+fn finish(resource: &Resource, mut decoded: Decoded) -> Result<Decoded, DecodeError> {
+    if let Some(version) = &resource.custom {
+        let unknown = structural::clean(version, &mut decoded.tree).map_err(DecodeError::Type)?;
+        decoded.problems.extend(unknown);
+    } else if resource.kind == "CustomResourceDefinition" && resource.schema.is_some() {
+        structural::normalize(&mut decoded.tree)?;
+    }
+    Ok(decoded)
 }
 
 /// Decodes a value of a type of the table, such as `io.k8s.api.autoscaling.v1.Scale`.
@@ -111,11 +123,22 @@ pub fn prune_as(name: &str, tree: Value) -> Result<Decoded, DecodeError> {
     decode::tree(decode::Root::Type(entry), tree)
 }
 
-/// Fills in what the table says absent fields are, such as a port's protocol.
+/// Fills in what the table, or a definition, says absent fields are, such as a port's protocol.
 pub fn apply_defaults(resource: &Resource, tree: &mut Value) {
+    if let Some(version) = &resource.custom {
+        version.default(tree);
+    }
     if let Some(entry) = resource.schema.as_deref().and_then(table::find) {
         defaults::fill(entry, tree);
     }
+}
+
+/// The fields of a type that Go writes though they say nothing, because they are no pointers or are required,
+/// with what it writes then: a record without fields, an empty text, null.
+///
+/// Trees here leave most of them out; who compares what Kubernetes would have written must count them.
+pub(crate) fn zeros(entry: &'static table::Entry) -> &'static [(&'static str, Value)] {
+    entry.zeros.get_or_init(|| protobuf::zeros(entry))
 }
 
 /// The name of the table's type of every kind that has one.

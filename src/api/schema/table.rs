@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// The facts of Kubernetes 1.36's stable types.
-const TEXT: &str = include_str!("table.txt");
+/// The facts of Kubernetes 1.36's stable types, and those of its alpha and beta ones.
+const TEXTS: [&str; 2] = [include_str!("table.txt"), include_str!("table_unstable.txt")];
 
 /// A type of the table, its fields not necessarily read yet.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Entry {
     head: &'static str,
     body: &'static str,
     compiled: OnceLock<Type>,
+    /// What [`zeros`](super::zeros) has found.
+    pub(super) zeros: OnceLock<Vec<(&'static str, Value)>>,
 }
 
 /// A type: a struct with fields, or another name for something else.
@@ -166,12 +168,15 @@ struct Index {
 
 fn index() -> &'static Index {
     static INDEX: OnceLock<Index> = OnceLock::new();
-    INDEX.get_or_init(|| cut(TEXT))
+    INDEX.get_or_init(|| {
+        let mut index = Index { types: BTreeMap::new(), packages: BTreeMap::new() };
+        TEXTS.into_iter().for_each(|text| cut(text, &mut index));
+        index
+    })
 }
 
-/// Cuts the text into types without reading their fields.
-fn cut(text: &'static str) -> Index {
-    let mut index = Index { types: BTreeMap::new(), packages: BTreeMap::new() };
+/// Cuts a text into types without reading their fields.
+fn cut(text: &'static str, index: &mut Index) {
     let (mut package, mut rest) = ("", text);
     while !rest.is_empty() {
         let (head, after) = rest.split_once('\n').unwrap_or((rest, ""));
@@ -185,13 +190,18 @@ fn cut(text: &'static str) -> Index {
             let end = fields_end(after);
             let short = head.split(' ').next().unwrap_or_default();
             let name = format!("{package}.{short}");
-            let entry =
-                Entry { name: name.clone(), package, head, body: &after[..end], compiled: OnceLock::new() };
+            let entry = Entry {
+                name: name.clone(),
+                package,
+                head,
+                body: &after[..end],
+                compiled: OnceLock::new(),
+                zeros: OnceLock::new(),
+            };
             index.types.insert(name, entry);
             rest = &after[end..];
         }
     }
-    index
 }
 
 /// Where the indented lines at the start of the text end.

@@ -9,12 +9,15 @@ pub(super) fn of(group: &str, kind: &str) -> Vec<SelectableField> {
     match (group, kind) {
         ("", "Pod") => vec![
             field("spec.nodeName").indexed(),
+            field("spec.host").at("spec.nodeName"),
             field("spec.restartPolicy"),
             field("spec.schedulerName"),
             field("spec.serviceAccountName"),
             field("spec.hostNetwork").otherwise("false"),
             field("status.phase"),
             field("status.podIP"),
+            // Nothing is ever found by these: they are a list.
+            field("status.podIPs"),
             field("status.nominatedNodeName"),
         ],
         ("", "Node") => vec![field("spec.unschedulable").otherwise("false")],
@@ -25,6 +28,9 @@ pub(super) fn of(group: &str, kind: &str) -> Vec<SelectableField> {
             vec![field("status.replicas").otherwise("0")]
         }
         ("batch", "Job") => vec![field("status.successful").at("status.succeeded").otherwise("0")],
+        ("certificates.k8s.io", "PodCertificateRequest") => {
+            vec![field("spec.signerName"), field("spec.podName"), field("spec.nodeName")]
+        }
         ("certificates.k8s.io", _) => vec![field("spec.signerName")],
         ("resource.k8s.io", "ResourceSlice") => vec![field("spec.nodeName"), field("spec.driver")],
         ("", "Event") => [

@@ -4,13 +4,14 @@ mod columns;
 mod fields;
 mod row;
 mod table;
+mod unstable;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use kube_core::{GroupVersionKind, GroupVersionResource};
 
-use super::Resource;
+use super::{Resource, RuntimeConfig};
 
 /// All resources that are known, as a value: adding a row makes another scheme.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +42,13 @@ impl Scheme {
         BUILTIN
             .get_or_init(|| table::ROWS.iter().fold(Self::empty(), |scheme, row| scheme.with(row.resource())))
             .clone()
+    }
+
+    /// The resources of Kubernetes 1.36, alpha and beta ones too, as far as `config` has them served.
+    #[must_use]
+    pub fn builtin_with(config: &RuntimeConfig) -> Self {
+        let rows = table::ROWS.iter().chain(unstable::ROWS).map(row::Row::resource);
+        rows.filter(|row| config.serves(row)).fold(Self::empty(), Self::with)
     }
 
     /// This scheme and one row more; a row of the same group, version and plural name is replaced.

@@ -97,6 +97,7 @@ impl Row {
             "" => "io.k8s.api.core".into(),
             "apiextensions.k8s.io" => "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions".into(),
             "apiregistration.k8s.io" => "io.k8s.kube-aggregator.pkg.apis.apiregistration".into(),
+            "internal.apiserver.k8s.io" => "io.k8s.api.apiserverinternal".into(),
             group => format!("io.k8s.api.{}", group.split('.').next().unwrap_or(group)),
         };
         format!("{package}.{}.{}", self.version, self.kind)

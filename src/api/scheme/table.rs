@@ -41,6 +41,7 @@ pub(super) const ROWS: &[Row] = &[
     row("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", "", "", C, ""),
     row("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", "", "", C, ""),
     row("authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews", "", "", C, ""),
+    row("autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", "all", N, "status"),
     row("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "hpa", "all", N, "status"),
     row("batch", "v1", "CronJob", "cronjobs", "cj", "all", N, "status"),
     row("batch", "v1", "Job", "jobs", "", "all", N, "status"),

@@ -39,6 +39,23 @@ impl<'a> At<'a> {
         self.step(self.value.get(name), Step::Field(name))
     }
 
+    /// The same value, said to stand in another field: for the places where Kubernetes reports a
+    /// field under another name than its own.
+    pub(super) fn named(&self, name: &'a str) -> At<'a> {
+        At { step: Step::Field(name), ..*self }
+    }
+
+    /// This place, holding what stands at another: for errors that are reported further out than
+    /// what is wrong.
+    pub(super) fn holding(&self, value: &'a Value) -> At<'a> {
+        At { value, ..*self }
+    }
+
+    /// An item of a list; nothing where the list is shorter.
+    pub(super) fn index(&'a self, index: usize) -> At<'a> {
+        self.step(self.value.get(index), Step::Index(index))
+    }
+
     /// An entry of a map.
     pub(super) fn key(&'a self, key: &'a str) -> At<'a> {
         self.step(self.value.get(key), Step::Key(key))
@@ -89,6 +106,21 @@ impl<'a> At<'a> {
         self.value.as_bool().unwrap_or_default()
     }
 
+    /// The text of a field here; empty where there is none.
+    pub(super) fn text_of(&self, name: &str) -> &'a str {
+        self.value.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The number in a field here; 0 where there is none.
+    pub(super) fn number_of(&self, name: &str) -> i64 {
+        self.value.get(name).and_then(Value::as_i64).unwrap_or_default()
+    }
+
+    /// Whether a field is here, whatever it holds.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.value.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// The path, written out.
     pub(super) fn path(&self) -> Path {
         let parent = || self.parent.map_or_else(Path::root, At::path);
@@ -100,7 +132,7 @@ impl<'a> At<'a> {
         }
     }
 
-    pub(super) fn required(&self, detail: &str) -> Error {
+    pub(super) fn required(&self, detail: impl Into<String>) -> Error {
         Error::required(&self.path(), detail)
     }
 
@@ -113,11 +145,32 @@ impl<'a> At<'a> {
         Error::invalid(&self.path(), self.value.clone(), detail)
     }
 
+    /// The value here is wrong, and too long or too secret to be shown.
+    pub(super) fn unshown(&self, detail: &str) -> Error {
+        Error::unshown(&self.path(), detail)
+    }
+
+    /// The text here is none of those allowed; one that is absent is an empty one.
     pub(super) fn not_supported(&self, allowed: &[&str]) -> Error {
-        Error::not_supported(&self.path(), self.value.clone(), allowed)
+        let shown = if self.is_set() { self.value.clone() } else { "".into() };
+        Error::not_supported(&self.path(), shown, allowed)
     }
 
     pub(super) fn duplicate(&self) -> Error {
         Error::duplicate(&self.path(), self.value.clone())
+    }
+
+    pub(super) fn not_found(&self) -> Error {
+        Error::not_found(&self.path(), self.value.clone())
+    }
+
+    /// What is here is longer than `max` bytes.
+    pub(super) fn too_long(&self, max: usize) -> Error {
+        Error::too_long(&self.path(), max)
+    }
+
+    /// There is more here than `max` items.
+    pub(super) fn too_many(&self, max: usize) -> Error {
+        Error::too_many(&self.path(), self.len(), max)
     }
 }

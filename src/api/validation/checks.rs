@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::at::At;
 use crate::api::field::Error;
+use crate::api::ip;
 use crate::api::names;
 use crate::api::quantity::Quantity;
 
@@ -23,7 +24,8 @@ pub(super) fn sentences(at: &At<'_>, sentences: Vec<String>, errors: &mut Errors
 
 /// The text here must pass a check of names.
 pub(super) fn named(at: &At<'_>, check: names::Check, errors: &mut Errors) {
-    sentences(at, check(at.text()), errors);
+    // A text that is absent is an empty one.
+    errors.extend(check(at.text()).into_iter().map(|wrong| Error::invalid(&at.path(), at.text(), wrong)));
 }
 
 /// The text here, where there is one, must pass a check of names.
@@ -69,6 +71,41 @@ pub(super) fn non_negative(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// There must be a number above nothing here.
+pub(super) fn positive(at: &At<'_>, errors: &mut Errors) {
+    if at.number().unwrap_or_default() <= 0 {
+        errors.push(at.invalid("must be greater than zero"));
+    }
+}
+
+/// The number here, where there is one, must be in a range, both ends included.
+pub(super) fn between(at: &At<'_>, low: i64, high: i64, errors: &mut Errors) {
+    if at.number().is_some_and(|number| !(low..=high).contains(&number)) {
+        errors.push(at.invalid(names::between(low, high)));
+    }
+}
+
+/// The number here, where there is one, must be one of a user or a group.
+pub(super) fn id(at: &At<'_>, errors: &mut Errors) {
+    between(at, 0, i32::MAX.into(), errors);
+}
+
+/// The text here must be a path below a domain, such as `example.com/controller`.
+pub(super) fn domain_prefixed_path(at: &At<'_>, errors: &mut Errors) {
+    if !present(at, errors) {
+        return;
+    }
+    let Some((host, path)) =
+        at.text().split_once('/').filter(|(host, path)| !host.is_empty() && !path.is_empty())
+    else {
+        errors.push(at.invalid("must be a domain-prefixed path (such as \"acme.io/foo\")"));
+        return;
+    };
+    for (part, problems) in [(host, names::dns1123_subdomain(host)), (path, names::http_path(path))] {
+        errors.extend(problems.into_iter().map(|problem| Error::invalid(&at.path(), part, problem)));
+    }
+}
+
 pub(super) fn port_number(at: &At<'_>, errors: &mut Errors) {
     sentences(at, names::port_number(at.number().unwrap_or_default()), errors);
 }
@@ -104,6 +141,11 @@ pub(super) fn labels(at: &At<'_>, errors: &mut Errors) {
 
 /// A label selector of `matchLabels` and `matchExpressions`.
 pub(super) fn label_selector(at: &At<'_>, errors: &mut Errors) {
+    label_selector_with(at, false, errors);
+}
+
+/// The same; `any_value` lets through values that no label has.
+pub(super) fn label_selector_with(at: &At<'_>, any_value: bool, errors: &mut Errors) {
     labels(&at.get("matchLabels"), errors);
     for requirement in at.get("matchExpressions").items() {
         let (operator, values) = (requirement.get("operator"), requirement.get("values"));
@@ -120,7 +162,9 @@ pub(super) fn label_selector(at: &At<'_>, errors: &mut Errors) {
             _ => errors.push(operator.invalid("not a valid selector operator")),
         }
         named(&requirement.get("key"), names::qualified_name, errors);
-        values.items().for_each(|value| named(&value, names::label_value, errors));
+        if !any_value {
+            values.items().for_each(|value| named(&value, names::label_value, errors));
+        }
     }
 }
 
@@ -144,6 +188,21 @@ pub(super) fn ip(at: &At<'_>, errors: &mut Errors) -> Option<IpAddr> {
     parsed
 }
 
+/// The IP address here, in a field that has always held addresses: what stood there before (`known`) is
+/// not judged again.
+pub(super) fn legacy_ip(at: &At<'_>, known: &[&str], errors: &mut Errors) {
+    if !known.contains(&at.text()) {
+        sentences(at, ip::address_problems(at.text()), errors);
+    }
+}
+
+/// The block here, like [`legacy_ip`].
+pub(super) fn legacy_cidr(at: &At<'_>, known: &[&str], errors: &mut Errors) {
+    if !known.contains(&at.text()) {
+        sentences(at, ip::block_problems(at.text()), errors);
+    }
+}
+
 /// What is here must be what was there, where absent, empty and null are the same.
 pub(super) fn immutable(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
     if !same(new.value(), old.value()) {
@@ -158,22 +217,40 @@ pub(super) fn same(one: &Value, other: &Value) -> bool {
             let covers = |left: &serde_json::Map<_, _>, right: &serde_json::Map<String, Value>| {
                 left.iter().all(|(key, value)| same(value, right.get::<String>(key).unwrap_or(&Value::Null)))
             };
-            covers(left, right) && right.iter().all(|(key, value)| left.contains_key(key) || empty(value))
+            covers(left, right) && right.iter().all(|(key, value)| left.contains_key(key) || is_empty(value))
         }
         (Value::Array(left), Value::Array(right)) => {
             left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same(left, right))
         }
-        _ => one == other || (empty(one) && empty(other)),
+        _ => one == other || (is_empty(one) && is_empty(other)),
     }
 }
 
-fn empty(value: &Value) -> bool {
+/// Whether a value is nothing to Kubernetes.
+pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.values().all(empty),
+        Value::Object(map) => map.values().all(is_empty),
         Value::Bool(flag) => !flag,
         Value::Number(_) => false,
+    }
+}
+
+/// The text here has at most so many bytes.
+pub(super) fn short(at: &At<'_>, max_bytes: usize, errors: &mut Errors) {
+    if at.text().len() > max_bytes {
+        errors.push(Error::too_long(&at.path(), max_bytes));
+    }
+}
+
+/// The name of a CSI driver, or of a driver of devices: upper case counts as lower.
+///
+/// Source: `ValidateCSIDriverName` of `k8s.io/kubernetes/pkg/apis/core/validation` (1.36).
+pub(super) fn driver_name(at: &At<'_>, errors: &mut Errors) {
+    if present(at, errors) {
+        short(at, 63, errors);
+        sentences(at, names::dns1123_subdomain(&at.text().to_lowercase()), errors);
     }
 }

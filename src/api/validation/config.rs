@@ -61,7 +61,9 @@ pub(super) fn secret(object: &At<'_>, errors: &mut Errors) {
         "kubernetes.io/basic-auth" if missing("username") && missing("password") => {
             errors.extend([required("username"), required("password")]);
         }
-        "kubernetes.io/ssh-auth" if missing("ssh-privatekey") => errors.push(required("ssh-privatekey")),
+        "kubernetes.io/ssh-auth" if data.text_of("ssh-privatekey").is_empty() => {
+            errors.push(required("ssh-privatekey"))
+        }
         "kubernetes.io/tls" => {
             errors.extend(["tls.crt", "tls.key"].into_iter().filter(|key| missing(key)).map(required));
         }
@@ -111,6 +113,6 @@ fn docker(data: &At<'_>, key: &str, errors: &mut Errors) {
 }
 
 /// How many bytes a base64 text stands for.
-fn decoded_length(text: &str) -> usize {
+pub(super) fn decoded_length(text: &str) -> usize {
     text.trim_end_matches('=').len() * 3 / 4
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::at::At;
 use super::checks::{self, Errors, PROTOCOLS};
 use crate::api::field::Error;
-use crate::api::names;
+use crate::api::{ip, names};
 
 const MAX_ENDPOINTS: usize = 1000;
 const MAX_ADDRESSES: usize = 100;
@@ -98,6 +98,12 @@ fn endpoint(endpoint: &At<'_>, family: &str, loopback: bool, errors: &mut Errors
 /// An address to which traffic may go.
 pub(super) fn address(at: &At<'_>, loopback: bool, errors: &mut Errors) -> Option<IpAddr> {
     let ip = checks::ip(at, errors)?;
+    reachable(at, ip, loopback, errors);
+    Some(ip)
+}
+
+/// An address that means the same to everybody.
+fn reachable(at: &At<'_>, ip: IpAddr, loopback: bool, errors: &mut Errors) {
     let link_local = match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
@@ -118,29 +124,39 @@ pub(super) fn address(at: &At<'_>, loopback: bool, errors: &mut Errors) -> Optio
     if link_local_multicast {
         errors.push(at.invalid("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"));
     }
-    Some(ip)
 }
 
-/// Endpoints as they were before slices.
-pub(super) fn legacy(object: &At<'_>, loopback: bool, errors: &mut Errors) {
-    for subset in object.get("subsets").items() {
+/// Endpoints as they were before slices. Subsets that stay as they were are not judged again.
+pub(super) fn legacy(object: &At<'_>, old: Option<&At<'_>>, loopback: bool, errors: &mut Errors) {
+    let subsets = object.get("subsets");
+    if old.is_some_and(|old| checks::same(old.get("subsets").value(), subsets.value())) {
+        return;
+    }
+    for subset in subsets.items() {
         let (ready, not_ready) = (subset.get("addresses"), subset.get("notReadyAddresses"));
         if ready.len() + not_ready.len() == 0 {
             errors.push(subset.required("must specify `addresses` or `notReadyAddresses`"));
         }
         for entry in ready.items().chain(not_ready.items()) {
-            address(&entry.get("ip"), loopback, errors);
+            let ip = entry.get("ip");
+            checks::legacy_ip(&ip, &[], errors);
             checks::named_if_set(&entry.get("hostname"), names::dns1123_label, errors);
             checks::named_if_set(&entry.get("nodeName"), names::dns1123_subdomain, errors);
+            match ip::lenient(ip.text()) {
+                Some(address) => reachable(&ip, address, loopback, errors),
+                None => errors.push(ip.invalid("must be a valid IP address")),
+            }
         }
         let ports = subset.get("ports");
         for port in ports.items() {
+            let name = port.get("name");
             if ports.len() > 1 {
-                checks::present(&port.get("name"), errors);
+                checks::present(&name, errors);
             }
-            checks::named_if_set(&port.get("name"), names::dns1123_label, errors);
+            checks::named_if_set(&name, names::dns1123_label, errors);
             checks::port_number(&port.get("port"), errors);
             checks::one_of(&port.get("protocol"), &PROTOCOLS, errors);
+            checks::named_if_set(&port.get("appProtocol"), names::qualified_name, errors);
         }
     }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::at::At;
 use super::checks::{self, Errors};
+use super::{networking, storage_version};
 use crate::api::Resource;
 use crate::api::field::Error;
 use crate::api::names::{self, Check};
@@ -14,13 +15,18 @@ const MAX_ANNOTATIONS: usize = 256 << 10;
 /// What the names of a kind must be.
 pub(super) fn name_rule(row: &Resource) -> Check {
     match (&*row.group, &*row.kind) {
-        ("", "Namespace" | "Service") => names::dns1123_label,
+        ("", "Namespace" | "Service") | ("apps", "StatefulSet") => names::dns1123_label,
+        // Budgets are judged by nothing but what every object is.
+        ("policy", "PodDisruptionBudget") => names::path_segment,
         ("rbac.authorization.k8s.io", _) | ("apiregistration.k8s.io", "APIService") => names::path_segment,
         // Events come from old clients; no more is asked of them than that they can be addressed.
         ("", "Event") => names::path_segment,
-        ("certificates.k8s.io", _) | ("authentication.k8s.io" | "authorization.k8s.io", _) => {
-            names::path_segment
-        }
+        // That of a trust bundle follows from its signer's, and is judged with it.
+        ("certificates.k8s.io", "CertificateSigningRequest" | "ClusterTrustBundle")
+        | ("authentication.k8s.io" | "authorization.k8s.io", _) => names::path_segment,
+        ("networking.k8s.io", "IPAddress") => networking::ip_address_name,
+        ("coordination.k8s.io", "LeaseCandidate") => names::config_map_key,
+        ("internal.apiserver.k8s.io", "StorageVersion") => storage_version::name,
         _ => names::dns1123_subdomain,
     }
 }
@@ -48,10 +54,24 @@ pub(super) fn create(object: &At<'_>, row: &Resource, errors: &mut Errors) {
     checks::non_negative(&metadata.get("generation"), errors);
     common(&metadata, errors);
     finalizers(&metadata.get("finalizers"), errors);
+    qualified_finalizers(&metadata.get("finalizers"), row, errors);
+}
+
+/// Metadata of an object that stands inside another one and is never stored by itself.
+pub(super) fn embedded(metadata: &At<'_>, errors: &mut Errors) {
+    let (name, generate) = (metadata.get("name"), metadata.get("generateName"));
+    if !generate.text().is_empty() {
+        checks::sentences(&generate, names::path_segment(&masked(generate.text())), errors);
+    }
+    checks::named_if_set(&name, names::path_segment, errors);
+    checks::named_if_set(&metadata.get("namespace"), names::dns1123_label, errors);
+    checks::non_negative(&metadata.get("generation"), errors);
+    common(metadata, errors);
+    finalizers(&metadata.get("finalizers"), errors);
 }
 
 /// Metadata on an update. Whether the revision is the newest is the server's to judge.
-pub(super) fn update(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
+pub(super) fn update(new: &At<'_>, old: &At<'_>, row: &Resource, errors: &mut Errors) {
     let (new, old) = (new.get("metadata"), old.get("metadata"));
     if old.get("deletionTimestamp").is_set() {
         let (before, now) = (old.get("finalizers"), new.get("finalizers"));
@@ -75,6 +95,27 @@ pub(super) fn update(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
         checks::immutable(&new.get(field), &old.get(field), errors);
     }
     common(&new, errors);
+    qualified_finalizers(&new.get("finalizers"), row, errors);
+}
+
+/// Of a built-in object, whoever finalizes it says in which domain he is.
+///
+/// Source: `ValidateObjectMeta` of `k8s.io/kubernetes/pkg/apis/core/validation` (1.36).
+fn qualified_finalizers(at: &At<'_>, row: &Resource, errors: &mut Errors) {
+    let group = &*row.group;
+    let elsewhere =
+        ["apiextensions.k8s.io", "apiregistration.k8s.io", "admissionregistration.k8s.io", "policy"];
+    if row.schema.is_none() || elsewhere.contains(&group) || row.kind == "Event" {
+        return;
+    }
+    for finalizer in at.items() {
+        let standard = matches!(finalizer.text(), "kubernetes" | "orphan" | "foregroundDeletion");
+        if !finalizer.text().contains('/') && !standard {
+            errors.push(
+                finalizer.invalid("name is neither a standard finalizer name nor is it fully qualified"),
+            );
+        }
+    }
 }
 
 fn common(metadata: &At<'_>, errors: &mut Errors) {
@@ -99,13 +140,17 @@ fn common(metadata: &At<'_>, errors: &mut Errors) {
 
 /// The annotations here: keys like those of labels but in any case, and not too much text.
 pub(super) fn annotations(at: &At<'_>, errors: &mut Errors) {
-    let mut size = 0;
-    for (key, value) in at.entries() {
-        size += key.len() + value.text().len();
+    for (key, _) in at.entries() {
         for sentence in names::qualified_name(&key.to_lowercase()) {
             errors.push(Error::invalid(&at.path(), key, sentence));
         }
     }
+    annotations_size(at, errors);
+}
+
+/// How much text annotations may be.
+pub(super) fn annotations_size(at: &At<'_>, errors: &mut Errors) {
+    let size: usize = at.entries().map(|(key, value)| key.len() + value.text().len()).sum();
     if size > MAX_ANNOTATIONS {
         errors.push(Error::too_long(&at.path(), MAX_ANNOTATIONS));
     }

@@ -1,32 +1,74 @@
-//! Nodes, and namespaces: the two kinds that everything else lives on or in.
+//! Nodes.
+//!
+//! Source: `ValidateNode` and `ValidateNodeUpdate` of `k8s.io/kubernetes/pkg/apis/core/validation` (1.36).
 
 use std::collections::BTreeSet;
 
 use super::at::At;
 use super::checks::{self, Errors};
 use super::pod;
-use crate::api::cidr::Cidr;
 use crate::api::field::{Error, Path};
+use crate::api::ip;
 use crate::api::names;
 
+/// What every node must be, new or changed. One that is changed keeps blocks that it had.
 pub(super) fn object(node: &At<'_>, errors: &mut Errors) {
     taints(&node.get("spec").get("taints"), errors);
     resources(node, errors);
-    let spec = node.get("spec");
-    let ranges = spec.get("podCIDRs");
-    let mut parsed = Vec::new();
-    for range in ranges.items() {
-        match range.text().parse::<Cidr>() {
-            Ok(cidr) => parsed.push(cidr),
-            Err(_) => {
-                errors.push(range.invalid("must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"))
-            }
-        }
+    let (spec, status) = (node.get("spec"), node.get("status"));
+    let swap = status.value()["nodeInfo"]["swap"]["capacity"].as_i64();
+    if let Some(swap) = swap.filter(|swap| *swap <= 0) {
+        let path = Path::new("metadata").child("nodeSwapStatus").child("capacity");
+        errors.push(Error::invalid(&path, swap, "must be greater than zero"));
     }
-    let one_each = matches!(&parsed[..], [one, other] if one.is_ipv4() != other.is_ipv4());
-    if ranges.len() > 2 || (ranges.len() == 2 && parsed.len() == 2 && !one_each) {
+    features(&status.get("declaredFeatures"), errors);
+    let ranges = spec.get("podCIDRs");
+    let mut families = Vec::new();
+    for range in ranges.items() {
+        checks::legacy_cidr(&range, &[], errors);
+        families.extend(ip::block_is_ipv6(range.text()));
+    }
+    let one_each = families.contains(&true) && families.contains(&false);
+    if ranges.len() > 2 || (ranges.len() == 2 && !one_each) {
         errors.push(ranges.invalid("may specify no more than one CIDR for each IP family"));
     }
+}
+
+/// What a node's agent can do that not all can, by name and in order.
+fn features(list: &At<'_>, errors: &mut Errors) {
+    let mut previous: Option<&str> = None;
+    let names: Vec<_> =
+        list.value().as_array().into_iter().flatten().filter_map(|name| name.as_str()).collect();
+    for (feature, name) in list.items().zip(names) {
+        if name.len() > 253 {
+            errors.push(
+                feature
+                    .invalid(format!("invalid feature name {name:?}: must be no more than 253 characters")),
+            );
+        } else if !is_feature(name) {
+            errors.push(feature.invalid(format!(
+                "invalid feature name {name:?}: must start with an UpperCamelCase segment, with subsequent segments \
+                 separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric \
+                 characters and slashes"
+            )));
+        }
+        match previous {
+            Some(before) if before == name => errors.push(feature.duplicate()),
+            Some(before) if before > name => {
+                errors.push(feature.invalid("list must be sorted alphabetically"));
+            }
+            _ => {}
+        }
+        previous = Some(name);
+    }
+}
+
+fn is_feature(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name.split('/').all(|part| {
+            part.starts_with(|first: char| first.is_ascii_alphabetic())
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
 }
 
 /// Kubernetes gives their path below the metadata, where taints once were.
@@ -52,7 +94,7 @@ fn taints(taints: &At<'_>, errors: &mut Errors) {
 }
 
 /// What a node has and may give.
-pub(super) fn resources(node: &At<'_>, errors: &mut Errors) {
+fn resources(node: &At<'_>, errors: &mut Errors) {
     let status = node.get("status");
     for list in ["capacity", "allocatable"] {
         let mut found = Errors::new();
@@ -63,6 +105,14 @@ pub(super) fn resources(node: &At<'_>, errors: &mut Errors) {
             errors.extend(found.drain(..).map(|error| Error { field: path.clone(), ..error }));
         }
     }
+}
+
+/// What is asked of a node whose status alone is written.
+pub(super) fn status(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
+    taints(&new.get("spec").get("taints"), errors);
+    resources(new, errors);
+    features(&new.get("status").get("declaredFeatures"), errors);
+    update(new, old, errors);
 }
 
 pub(super) fn update(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
@@ -76,28 +126,47 @@ pub(super) fn update(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
         seen.push(address.value());
     }
     let (spec, before) = (new.get("spec"), old.get("spec"));
-    for (field, shown) in [("podCIDRs", "podCIDR"), ("providerID", "providerID")] {
-        let (now, was) = (spec.get(field), before.get(field));
-        let was_set = was.len() > 0 || !was.text().is_empty();
-        if was_set && now.value() != was.value() {
-            errors.push(
-                now.forbidden(format!("node updates may not change {shown} except from \"\" to valid")),
-            );
+    let (ranges, had) = (spec.get("podCIDRs"), before.get("podCIDRs"));
+    let moved = had.items().zip(ranges.items()).filter(|(had, has)| had.text() != has.text()).count();
+    let changes = if had.len() == 0 || had.len() == ranges.len() { moved } else { 1 };
+    if had.len() > 0 {
+        for _ in 0..changes {
+            errors.push(ranges.forbidden("node updates may not change podCIDR except from \"\" to valid"));
         }
+    }
+    let (provider, had) = (spec.get("providerID"), before.text_of("providerID"));
+    if !had.is_empty() && provider.text() != had {
+        errors.push(provider.forbidden("node updates may not change providerID except from \"\" to valid"));
+    }
+    config_source(&spec.get("configSource"), false, errors);
+    let config = status.get("config");
+    for field in ["assigned", "active", "lastKnownGood"] {
+        config_source(&config.get(field), true, errors);
+    }
+    if spec.text_of("externalID") != before.text_of("externalID") {
+        errors.push(spec.get("externalID").forbidden("may not be updated"));
     }
 }
 
-pub(super) fn namespace(object: &At<'_>, errors: &mut Errors) {
-    let spec = object.get("spec");
-    let finalizers = spec.get("finalizers");
-    for finalizer in finalizers.items() {
-        let wrong = |sentence: String| Error::invalid(&finalizers.path(), finalizer.text(), sentence);
-        errors.extend(names::qualified_name(finalizer.text()).into_iter().map(wrong));
-        let standard = matches!(finalizer.text(), "kubernetes" | "orphan" | "foregroundDeletion");
-        if !finalizer.text().contains('/') && !standard {
-            errors.push(wrong(
-                "name is neither a standard finalizer name nor is it fully qualified".to_owned(),
-            ));
+/// Where a node's agent had its configuration from, when it still could have it from here.
+fn config_source(source: &At<'_>, in_status: bool, errors: &mut Errors) {
+    if !source.is_set() {
+        return;
+    }
+    let map = source.get("configMap");
+    if !map.is_set() {
+        errors.push(source.invalid("exactly one reference subfield must be non-nil"));
+        return;
+    }
+    for field in ["uid", "resourceVersion"] {
+        let at = map.get(field);
+        if in_status {
+            checks::present(&at, errors);
+        } else if !at.text().is_empty() {
+            errors.push(at.forbidden(format!("{field} must not be set in spec")));
         }
     }
+    checks::present_and_named(&map.get("namespace"), names::dns1123_label, errors);
+    checks::present_and_named(&map.get("name"), names::dns1123_subdomain, errors);
+    checks::present_and_named(&map.get("kubeletConfigKey"), names::config_map_key, errors);
 }

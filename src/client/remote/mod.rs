@@ -21,6 +21,7 @@ mod rows;
 mod trust;
 mod upgrade;
 mod watch;
+mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 
 pub use builder::{RemoteClientBuilder, RemoteError};
+pub use webhook::HttpsWebhooks;
 
 use super::{Client, Error, Identity, Kubeconfig, Request, Response};
 use answer::Wanted;

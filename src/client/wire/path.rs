@@ -58,11 +58,18 @@ pub struct ResourcePath {
     pub rest: String,
 }
 
-/// Reads a path, without its query string.
+/// Reads a path, without its query string. An empty step is no step of a resource's path, nor is one that
+/// goes up: such a path names nothing.
 #[must_use]
 pub fn parse_path(path: &str) -> ApiPath {
     let trimmed = path.trim_end_matches('/');
-    let mut steps = trimmed.split('/').filter(|step| !step.is_empty()).map(decode);
+    let raw: Vec<&str> = trimmed.strip_prefix('/').unwrap_or(trimmed).split('/').collect();
+    // What stands behind a proxy is somebody else's path.
+    let own = raw.iter().position(|step| *step == "proxy").map_or(raw.len(), |proxy| proxy.max(4));
+    if raw.iter().take(own).any(|step| step.is_empty()) {
+        return ApiPath::Other(trimmed.to_owned());
+    }
+    let mut steps = raw.into_iter().map(decode);
     let (group, version) = match steps.next().as_deref() {
         Some("api") => match steps.next() {
             None => return ApiPath::Legacy,

@@ -7,7 +7,8 @@ use crate::api::field::{self, Path};
 use crate::api::selector::{FieldSelector, LabelSelector};
 use crate::api::{Revision, Status, status};
 use crate::client::{
-    FieldValidation, GetOptions, ListOptions, PatchType, ResourceVersionMatch, WatchOptions, WriteOptions,
+    FieldValidation, GetOptions, ListOptions, Patch, PatchType, ResourceVersionMatch, WatchOptions,
+    WriteOptions,
 };
 
 /// A query string, taken apart.
@@ -168,30 +169,8 @@ pub fn decode_write(
     options: &str,
     patch: Option<PatchType>,
 ) -> Result<(WriteOptions, bool), Box<Status>> {
-    let mut errors = Vec::new();
     let manager = query.get("fieldManager");
-    match patch {
-        Some(PatchType::Apply) if manager.is_none() => {
-            errors.push(field::Error::required(&Path::new("fieldManager"), "is required for apply patch"));
-        }
-        Some(PatchType::Json | PatchType::Merge | PatchType::StrategicMerge)
-            if query.switch("force").is_some() =>
-        {
-            let why = "may not be specified for non-apply patch";
-            errors.push(field::Error::forbidden(&Path::new("force"), why));
-        }
-        _ => {}
-    }
-    if let Some(manager) = manager {
-        let path = Path::new("fieldManager");
-        if manager.len() > 128 {
-            errors.push(field::Error::too_long(&path, 128));
-        }
-        for (position, letter) in manager.char_indices().filter(|(_, letter)| letter.is_control()) {
-            let why = format!("invalid character U+{:04X} (at position {position})", u32::from(letter));
-            errors.push(field::Error::invalid(&path, manager, why));
-        }
-    }
+    let mut errors = writer_errors(manager, patch, query.switch("force").is_some());
     let dry_run = dry_run(query.all("dryRun"), &mut errors);
     let validation = query.get("fieldValidation");
     let field_validation = validation.and_then(|text| match text {
@@ -207,6 +186,44 @@ pub fn decode_write(
     refuse(options, &errors)?;
     let options = WriteOptions { dry_run, field_manager: manager.map(Into::into), field_validation };
     Ok((options, query.flag("force")))
+}
+
+/// Refuses options that do not go with a write, as [`decode_write`] does for those that come over a wire.
+/// `options` is what Kubernetes calls these options; `patch` is set for patches.
+///
+/// # Errors
+///
+/// 422: who manages the fields is not said and must be, or is no name; or a patch is forced that is no apply.
+pub fn check_write(write: &WriteOptions, options: &str, patch: Option<&Patch>) -> Result<(), Box<Status>> {
+    let manager = write.field_manager.as_deref().filter(|manager| !manager.is_empty());
+    let forced = patch.is_some_and(|patch| patch.force);
+    refuse(options, &writer_errors(manager, patch.map(|patch| patch.kind), forced))
+}
+
+/// What is wrong with who writes, and with how far they may go.
+fn writer_errors(manager: Option<&str>, patch: Option<PatchType>, says_force: bool) -> Vec<field::Error> {
+    let mut errors = Vec::new();
+    match patch {
+        Some(PatchType::Apply) if manager.is_none() => {
+            errors.push(field::Error::required(&Path::new("fieldManager"), "is required for apply patch"));
+        }
+        Some(PatchType::Json | PatchType::Merge | PatchType::StrategicMerge) if says_force => {
+            let why = "may not be specified for non-apply patch";
+            errors.push(field::Error::forbidden(&Path::new("force"), why));
+        }
+        _ => {}
+    }
+    if let Some(manager) = manager {
+        let path = Path::new("fieldManager");
+        if manager.len() > 128 {
+            errors.push(field::Error::too_long(&path, 128));
+        }
+        for (position, letter) in manager.char_indices().filter(|(_, letter)| letter.is_control()) {
+            let why = format!("invalid character U+{:04X} (at position {position})", u32::from(letter));
+            errors.push(field::Error::invalid(&path, manager, why));
+        }
+    }
+    errors
 }
 
 /// The query string of a get; empty where there is nothing to say.

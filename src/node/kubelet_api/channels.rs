@@ -1,124 +1,99 @@
-//! WebSockets with channels: the first byte of a binary message says which.
+//! WebSockets with channels: the first byte of a message says which.
+//!
+//! In the binary form that byte is the channel's number; in the older one that is text, it is the number's
+//! digit, and the rest is base64.
 
-use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
 
 use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use http::header::{
-    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
-};
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
-use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::{Answer, Refusal, full};
-use crate::env::{Clock, Tasks};
-
-pub(super) type Socket = WebSocketStream<TokioIo<Upgraded>>;
-pub(super) type Receiver = SplitStream<Socket>;
-
-/// How long the other side is waited for at the end.
-const PARTING: Duration = Duration::from_secs(5);
+use super::upgrade::{PARTING, Socket};
+use crate::env::Clock;
 
 /// How much is read of a stream at once.
-const CHUNK: usize = 32 * 1024;
+pub(super) const CHUNK: usize = 32 * 1024;
 
-/// Answers a handshake, and gives the socket to `then` once it stands. The first of `speaks` that
-/// the caller offers is spoken; a caller that offers none speaks `otherwise`, where there is one.
-pub(super) fn upgrade<F, Fut>(
-    tasks: &Tasks,
-    mut request: Request<Incoming>,
-    speaks: &[&'static str],
-    otherwise: Option<&'static str>,
-    then: F,
-) -> Answer
-where
-    F: FnOnce(Socket, &'static str) -> Fut + Send + 'static,
-    Fut: Future<Output = ()> + Send,
-{
-    let refuse = |why: &str| Refusal(StatusCode::BAD_REQUEST, why.to_owned());
-    let key = request.headers().get(SEC_WEBSOCKET_KEY).ok_or_else(|| refuse("you must use a WebSocket"))?;
-    let accept = accept(key.as_bytes());
-    let offered: Vec<_> = request
-        .headers()
-        .get_all(SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(',').map(str::trim))
-        .collect();
-    let spoken = speaks.iter().copied().find(|protocol| offered.contains(protocol));
-    let protocol = match (spoken, otherwise) {
-        (Some(spoken), _) => spoken,
-        (None, Some(otherwise)) if offered.is_empty() => otherwise,
-        _ => {
-            let why = format!(
-                "unable to negotiate protocol: client supports {offered:?}, server supports {speaks:?}"
-            );
-            return Err(Refusal(StatusCode::BAD_REQUEST, why));
-        }
-    };
-    let upgrade = hyper::upgrade::on(&mut request);
-    tasks.spawn("websocket", async move {
-        match upgrade.await {
-            Ok(upgraded) => {
-                let socket =
-                    WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-                then(socket, protocol).await;
-            }
-            Err(error) => tracing::debug!(%error, "no websocket"),
-        }
-    });
-    let mut response = Response::new(full(""));
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::try_from(accept).map_err(|_| refuse("bad key"))?);
-    if spoken.is_some() {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
-    }
-    Ok(response)
+/// How messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Binary,
+    Base64,
 }
 
-/// What answers a handshake's key (RFC 6455, section 4.2.2).
-fn accept(key: &[u8]) -> String {
-    let mut hash = Sha1::new();
-    hash.update(key);
-    hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    base64::engine::general_purpose::STANDARD.encode(hash.finalize())
+impl Form {
+    /// The form of a subprotocol.
+    pub(super) fn of(protocol: &str) -> Self {
+        if protocol.contains("base64.") { Self::Base64 } else { Self::Binary }
+    }
+
+    fn write(self, channel: u8, bytes: &[u8]) -> Message {
+        match self {
+            Self::Binary => {
+                let mut message = BytesMut::with_capacity(bytes.len() + 1);
+                message.put_u8(channel);
+                message.put_slice(bytes);
+                Message::Binary(message.freeze())
+            }
+            Self::Base64 => {
+                let mut message = String::from(char::from(b'0'.saturating_add(channel)));
+                STANDARD.encode_string(bytes, &mut message);
+                Message::text(message)
+            }
+        }
+    }
+
+    /// Channel and bytes; none of a message of the other form, or of none.
+    fn read(self, message: Message) -> Option<(u8, Bytes)> {
+        match (self, message) {
+            (Self::Binary, Message::Binary(mut bytes)) if !bytes.is_empty() => {
+                let channel = bytes.split_to(1)[0];
+                Some((channel, bytes))
+            }
+            (Self::Base64, Message::Text(text)) => {
+                let (channel, rest) = text.as_bytes().split_first()?;
+                let channel = channel.checked_sub(b'0').filter(|channel| *channel < 10)?;
+                Some((channel, STANDARD.decode(rest).ok()?.into()))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The sending half, shared by all who send. Its lock is fair, so that no channel starves.
 #[derive(Clone)]
-pub(super) struct Sender(std::sync::Arc<tokio::sync::Mutex<SplitSink<Socket, Message>>>);
+pub(super) struct Sender {
+    sink: Arc<tokio::sync::Mutex<SplitSink<Socket, Message>>>,
+    form: Form,
+}
+
+/// The receiving half.
+pub(super) struct Receiver {
+    stream: SplitStream<Socket>,
+    form: Form,
+}
+
+pub(super) fn split(socket: Socket, form: Form) -> (Sender, Receiver) {
+    let (sink, stream) = socket.split();
+    (Sender { sink: Arc::new(tokio::sync::Mutex::new(sink)), form }, Receiver { stream, form })
+}
 
 impl Sender {
-    pub(super) fn split(socket: Socket) -> (Self, Receiver) {
-        let (sink, receiver) = socket.split();
-        (Self(std::sync::Arc::new(tokio::sync::Mutex::new(sink))), receiver)
-    }
-
     /// Sends bytes on a channel; answers whether the other side may still be there.
     pub(super) async fn send(&self, channel: u8, bytes: &[u8]) -> bool {
-        let mut message = BytesMut::with_capacity(bytes.len() + 1);
-        message.put_u8(channel);
-        message.put_slice(bytes);
-        self.message(Message::Binary(message.freeze())).await
+        self.message(self.form.write(channel, bytes)).await
     }
 
-    pub(super) async fn message(&self, message: Message) -> bool {
-        self.0.lock().await.send(message).await.is_ok()
+    async fn message(&self, message: Message) -> bool {
+        self.sink.lock().await.send(message).await.is_ok()
     }
 
     /// Ends the socket in peace: says so, and waits until the other side says so too. kubectl takes
@@ -128,7 +103,7 @@ impl Sender {
         let peace = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
         let parting = async {
             if self.message(Message::Close(Some(peace))).await {
-                while receive(receiver).await.is_some() {}
+                while receiver.receive().await.is_some() {}
             }
         };
         // One who does not answer is left.
@@ -146,17 +121,19 @@ impl Sender {
     }
 }
 
-/// The next bytes on any channel; `None` when the other side has closed.
-pub(super) async fn receive(receiver: &mut Receiver) -> Option<(u8, Bytes)> {
-    loop {
-        match receiver.next().await? {
-            Ok(Message::Binary(mut bytes)) if !bytes.is_empty() => {
-                let channel = bytes.split_to(1)[0];
-                return Some((channel, bytes));
+impl Receiver {
+    /// The next bytes on any channel; `None` when the other side has closed.
+    pub(super) async fn receive(&mut self) -> Option<(u8, Bytes)> {
+        loop {
+            match self.stream.next().await? {
+                Ok(Message::Close(_)) | Err(_) => return None,
+                // Pings are answered by the socket itself; what is no message of a channel says nothing.
+                Ok(message) => {
+                    if let Some(said) = self.form.read(message) {
+                        return Some(said);
+                    }
+                }
             }
-            Ok(Message::Close(_)) | Err(_) => return None,
-            // Pings are answered by the socket itself.
-            Ok(_) => {}
         }
     }
 }
@@ -166,7 +143,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_handshake_of_the_rfc() {
-        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    fn both_forms_are_read_as_they_are_written() {
+        for form in [Form::Binary, Form::Base64] {
+            for (channel, bytes) in [(0, &b""[..]), (3, b"\0\xff text")] {
+                let read = form.read(form.write(channel, bytes));
+                assert_eq!(read, Some((channel, Bytes::copy_from_slice(bytes))), "{form:?}");
+            }
+        }
+        assert_eq!(Form::Base64.write(1, b"hi"), Message::text("1aGk="));
+        for nothing in [Message::text(""), Message::text("x!"), Message::text("1%"), Message::binary("")] {
+            assert_eq!(Form::Base64.read(nothing.clone()), None, "{nothing:?}");
+            assert_eq!(Form::Binary.read(nothing), None);
+        }
+        assert_eq!(Form::of("v4.base64.channel.k8s.io"), Form::Base64);
+        assert_eq!(Form::of("v5.channel.k8s.io"), Form::Binary);
     }
 }

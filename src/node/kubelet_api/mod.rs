@@ -8,13 +8,18 @@
 //! | `/healthz` | `ok` |
 //! | `/pods` | the pods of this node, as a PodList |
 //! | `/containerLogs/{namespace}/{pod}/{container}` | what a container printed, and prints |
-//! | `/exec/…`, `/attach/…` | a WebSocket (`v5.channel.k8s.io`, `v4.channel.k8s.io`) |
-//! | `/portForward/{namespace}/{pod}` | a WebSocket (`v4.portforward.k8s.io`, or none named) |
+//! | `/exec/…`, `/attach/…` | a WebSocket (`v5.channel.k8s.io` and older), or SPDY/3.1 |
+//! | `/portForward/{namespace}/{pod}` | the same (`SPDY/3.1+portforward.k8s.io`, `v4.channel.k8s.io`) |
 
+mod attach;
 mod channels;
 mod exec;
+mod idle;
 mod logs;
 mod port_forward;
+mod remote;
+mod tunnel;
+mod upgrade;
 
 use std::convert::Infallible;
 use std::io;
@@ -97,11 +102,17 @@ async fn route(context: &Arc<Context>, request: Request<Incoming>) -> Answer {
             logs::serve(context, &find(context, namespace, pod, "does not exist")?, container, &query).await
         }
         ["exec", namespace, pod, container] => {
-            exec::exec(context, &find(context, namespace, pod, "does not exist")?, container, &query, request)
-                .await
+            exec::serve(
+                context,
+                &find(context, namespace, pod, "does not exist")?,
+                container,
+                &query,
+                request,
+            )
+            .await
         }
         ["attach", namespace, pod, container] => {
-            exec::attach(
+            attach::serve(
                 context,
                 &find(context, namespace, pod, "does not exist")?,
                 container,
@@ -154,10 +165,24 @@ fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// The instance of a container to run something in.
+fn target(view: &View, container: &str) -> Result<ContainerId, Refusal> {
+    if declares(view, container) {
+        return running(view, container);
+    }
+    let pod = view.pod.metadata.name.as_deref().unwrap_or_default();
+    Err(Refusal(StatusCode::NOT_FOUND, format!("container {container:?} not found in pod {pod:?}")))
+}
+
 /// The status of a pod's container.
 fn status<'a>(view: &'a View, container: &str) -> Option<&'a ContainerStatus> {
     let status = &view.status;
-    let all = status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
+    let all = status
+        .container_statuses
+        .iter()
+        .chain(&status.init_container_statuses)
+        .chain(&status.ephemeral_container_statuses)
+        .flatten();
     all.into_iter().find(|status| status.name == container)
 }
 
@@ -176,5 +201,7 @@ fn running(view: &View, container: &str) -> Result<ContainerId, Refusal> {
 
 fn declares(view: &View, container: &str) -> bool {
     let spec = spec(&view.pod);
-    spec.init_containers.iter().flatten().chain(&spec.containers).any(|one| one.name == container)
+    let ephemeral = spec.ephemeral_containers.iter().flatten().any(|one| one.name == container);
+    ephemeral
+        || spec.init_containers.iter().flatten().chain(&spec.containers).any(|one| one.name == container)
 }

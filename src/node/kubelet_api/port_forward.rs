@@ -1,23 +1,46 @@
-//! `/portForward`: connections to ports of a pod, each on two channels.
+//! `/portForward`: connections to ports of a pod.
 //!
-//! Port number i of those asked for has channel 2i for data and 2i + 1 for errors. The first message
-//! on each carries the port (little endian), so that the caller can check the mapping.
+//! With SPDY, plain or inside a WebSocket, the caller opens two streams for each connection, one for its
+//! data and one for what went wrong; that they belong together is told by a request's id. With channels of
+//! a WebSocket there is one connection for each port that the request names: see [`fixed`].
+//!
+//! Source: `k8s.io/cri-streaming/pkg/streaming/portforward` (1.36).
+
+mod fixed;
+mod pairs;
 
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::channels::{Sender, Socket, receive, upgrade};
+use super::channels::{CHUNK, Form};
+use super::upgrade::{Speaks, Spoken, carries_spdy, upgrade};
 use super::{Answer, Refusal};
 use crate::client::wire::Query;
+use crate::client::wire::spdy::{Connection, Gone, Stream};
 use crate::env::BoxIo;
 use crate::node::context::{Context, View};
+use pairs::{Pair, Pairs};
 
-const SPEAKS: [&str; 2] = ["v4.portforward.k8s.io", "portforward.k8s.io"];
+const SPEAKS: Speaks = Speaks {
+    websocket: &["SPDY/3.1+portforward.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io"],
+    unnamed: Some("v4.channel.k8s.io"),
+    spdy: &["portforward.k8s.io"],
+};
+
+/// The pod that connections are forwarded to.
+struct Pod {
+    context: Arc<Context>,
+    name: String,
+    uid: String,
+    address: IpAddr,
+}
 
 pub(super) fn serve(
     context: &Arc<Context>,
@@ -26,17 +49,8 @@ pub(super) fn serve(
     request: Request<Incoming>,
 ) -> Answer {
     let refuse = |why: String| Refusal(StatusCode::BAD_REQUEST, why);
-    let number = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
-    let ports = query
-        .all("port")
-        .chain(query.all("ports"))
-        .flat_map(|ports| ports.split(','))
-        .map(|port| number(port).ok_or_else(|| refuse(format!("unable to parse {port:?} as a port"))))
-        .collect::<Result<Vec<_>, _>>()?;
-    // Two channels a port, of the 255 that a byte names beside the one that closes.
-    if ports.is_empty() || ports.len() > 127 {
-        return Err(refuse("query parameter \"port\" is required".into()));
-    }
+    let ports =
+        if carries_spdy(request.headers()) { Vec::new() } else { fixed::ports(query).map_err(refuse)? };
     let address = view.status.pod_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
     let Some(address) = address.filter(|_| view.status.phase.as_deref() == Some("Running")) else {
         let phase = view.status.phase.as_deref().unwrap_or("Unknown");
@@ -44,53 +58,88 @@ pub(super) fn serve(
             "unable to forward port because pod is not running. Current status={phase}"
         )));
     };
-    let context = context.clone();
-    upgrade(&context.env.tasks.clone(), request, &SPEAKS, Some(SPEAKS[0]), move |socket, _| {
-        forward(context, socket, address, ports)
+    let metadata = &view.pod.metadata;
+    let pod = Pod {
+        context: context.clone(),
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        address,
+    };
+    upgrade(&context.env, request, &SPEAKS, move |spoken, protocol| async move {
+        match spoken {
+            Spoken::Spdy(connection) => pod.serve(connection).await,
+            Spoken::WebSocket(socket) => fixed::serve(&pod, *socket, Form::of(protocol), &ports).await,
+        }
     })
 }
 
-async fn forward(context: Arc<Context>, socket: Socket, address: IpAddr, ports: Vec<u16>) {
-    let (sender, mut receiver) = Sender::split(socket);
-    for (channel, port) in (0u8..).step_by(2).zip(&ports) {
-        sender.send(channel, &port.to_le_bytes()).await;
-        sender.send(channel + 1, &port.to_le_bytes()).await;
+impl Pod {
+    async fn dial(&self, port: u16) -> Result<BoxIo, String> {
+        let target = SocketAddr::new(self.address, port);
+        self.context.network.dial(target).await.map_err(|error| {
+            let Self { name, uid, .. } = self;
+            format!(
+                "error forwarding port {port} to pod {name}, uid {uid}: failed to connect to {target}: {error}"
+            )
+        })
     }
-    let mut writers: Vec<Option<WriteHalf<BoxIo>>> = Vec::new();
-    let mut readers = Vec::new();
-    for (channel, port) in (0u8..).step_by(2).zip(&ports) {
-        let target = SocketAddr::new(address, *port);
-        match context.network.dial(target).await {
+
+    /// Forwards as many connections as the caller opens, until it is gone.
+    async fn serve(&self, mut connection: Connection) {
+        let clock = &self.context.env.clock;
+        let mut pairs = Pairs::default();
+        let mut forwards = FuturesUnordered::new();
+        loop {
+            crate::select! {
+                stream = connection.accept() => {
+                    let Some(stream) = stream else { return };
+                    match pairs.take(stream, clock.instant()).await {
+                        Ok(Some(pair)) => forwards.push(self.forward(pair)),
+                        Ok(None) => {}
+                        Err(Gone) => return,
+                    }
+                }
+                Some(()) = forwards.next() => {}
+                late = pairs.late(clock) => late.refuse("timed out waiting for streams").await,
+            }
+        }
+    }
+
+    /// Carries one connection until both sides have finished, or one of them is gone.
+    async fn forward(&self, Pair { port, data, error }: Pair) {
+        let Stream { mut incoming, outgoing, .. } = data;
+        // A caller that is gone wants no word of anything.
+        match self.dial(port).await {
+            Err(why) => {
+                let _ = error.outgoing.write(why.into()).await;
+                outgoing.reset().await;
+            }
             Ok(io) => {
-                let (read, write): (ReadHalf<BoxIo>, _) = tokio::io::split(io);
-                writers.push(Some(write));
-                let sender = sender.clone();
-                readers.push(async move { sender.copy(channel, Box::pin(read) as Pin<Box<_>>).await });
-            }
-            Err(error) => {
-                writers.push(None);
-                let why =
-                    format!("error forwarding port {port} to pod: failed to connect to {target}: {error}");
-                sender.send(channel + 1, why.as_bytes()).await;
+                let (mut read, mut write) = tokio::io::split(io);
+                let to_pod = async {
+                    let mut listens = true;
+                    while let Some(bytes) = incoming.read().await {
+                        // What a pod does not want is read nevertheless: it would hold up the others.
+                        listens =
+                            listens && write.write_all(&bytes).await.is_ok() && write.flush().await.is_ok();
+                    }
+                    if incoming.is_over() {
+                        return Err(Gone);
+                    }
+                    let _ = write.shutdown().await;
+                    Ok(())
+                };
+                let from_pod = async {
+                    let mut buffer = BytesMut::with_capacity(CHUNK);
+                    while let Ok(1..) = read.read_buf(&mut buffer).await {
+                        outgoing.write(buffer.split().freeze()).await?;
+                        buffer.reserve(CHUNK);
+                    }
+                    outgoing.finish().await
+                };
+                let _ = futures_util::future::try_join(to_pod, from_pod).await;
             }
         }
-    }
-    let output = futures_util::future::join_all(readers);
-    let input = async {
-        while let Some((channel, bytes)) = receive(&mut receiver).await {
-            let slot = writers.get_mut(usize::from(channel / 2)).filter(|_| channel % 2 == 0);
-            let Some(Some(open)) = slot else { continue };
-            if open.write_all(&bytes).await.is_err() || open.flush().await.is_err() {
-                writers[usize::from(channel / 2)] = None;
-            }
-        }
-    };
-    // Whichever side ends first ends the connection: there is no half of it.
-    let ended = crate::select! {
-        _ = output => true,
-        () = input => false,
-    };
-    if ended {
-        sender.close(&mut receiver, &context.env.clock).await;
+        let _ = error.outgoing.finish().await;
     }
 }

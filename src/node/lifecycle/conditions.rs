@@ -4,12 +4,15 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition};
 
 use super::containers::seconds;
-use super::{Observed, Phase, is_sidecar};
+use super::{Observed, Pending, Phase, is_sidecar};
 use crate::runtime::{ContainerState, SandboxState};
 
 /// The conditions that a node agent writes; all others are left as they are.
-pub(crate) const OWNED: [&str; 5] =
-    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
+pub(crate) const OWNED: [&str; 6] =
+    ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled", RESIZE_PENDING];
+
+/// There is such a condition only while the pod waits for other resources.
+const RESIZE_PENDING: &str = "PodResizePending";
 
 /// What a condition says, without its times.
 struct Says {
@@ -54,8 +57,20 @@ pub(super) fn conditions(
         ("ContainersReady", containers),
         ("PodScheduled", Says::yes()),
     ];
+    let pending = observed.notes.resize.as_ref().map(|pending| {
+        let (reason, why) = match pending {
+            Pending::Infeasible(why) => ("Infeasible", why),
+            Pending::Deferred(why) => ("Deferred", why),
+        };
+        let says = Says { status: true, reason: Some(reason.to_owned()), message: Some(why.clone()) };
+        (RESIZE_PENDING, says)
+    });
     let generation = observed.pod.metadata.generation;
-    all.extend(own.into_iter().map(|(kind, says)| stamp(kind, says, previous, generation, observed.now)));
+    all.extend(
+        own.into_iter()
+            .chain(pending)
+            .map(|(kind, says)| stamp(kind, says, previous, generation, observed.now)),
+    );
     all
 }
 

@@ -3,11 +3,12 @@
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{
     Container, ContainerState as ApiState, ContainerStateRunning, ContainerStateTerminated,
-    ContainerStateWaiting, ContainerStatus as ApiStatus,
+    ContainerStateWaiting, ContainerStatus as ApiStatus, EphemeralContainer,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::backoff::go_seconds;
+use super::observed::as_container;
 use super::status::Machine;
 use super::{Failure, Observed, Verdict, is_sidecar, should_restart};
 use crate::runtime::{ContainerState, ContainerStatus};
@@ -39,6 +40,7 @@ pub(super) fn container_status(
     let Some(newest) = observed.newest(&container.name) else {
         return unseen(observed, container, previous, ending);
     };
+    let given = observed.notes.allocated.get(&container.name).or(container.resources.as_ref());
     let mut status = ApiStatus {
         name: container.name.clone(),
         image: newest.image.clone(),
@@ -46,8 +48,8 @@ pub(super) fn container_status(
         container_id: Some(format!("{}://{}", machine.runtime, newest.id)),
         restart_count: i32::try_from(newest.attempt).unwrap_or(i32::MAX),
         state: Some(state(observed, machine, newest)),
-        resources: container.resources.clone(),
-        allocated_resources: container.resources.as_ref().and_then(|resources| resources.requests.clone()),
+        resources: given.cloned(),
+        allocated_resources: given.and_then(|resources| resources.requests.clone()),
         ..ApiStatus::default()
     };
     let before = observed
@@ -83,6 +85,20 @@ pub(super) fn container_status(
         }
     }
     judge(observed, container, init, newest, &mut status);
+    status
+}
+
+/// The status of an ephemeral container: it is never ready, and never starts again.
+pub(super) fn ephemeral_status(
+    observed: &Observed<'_>,
+    machine: &Machine,
+    container: &EphemeralContainer,
+    previous: Option<&ApiStatus>,
+) -> ApiStatus {
+    let mut status = container_status(observed, machine, &as_container(container), false, previous, true);
+    status.ready = false;
+    status.resources = None;
+    status.allocated_resources = None;
     status
 }
 

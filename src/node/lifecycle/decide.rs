@@ -138,6 +138,7 @@ pub fn decide(observed: &Observed<'_>) -> Decision {
             return decision;
         }
     }
+    start_ephemeral(observed, &mut decision);
     if initialize(observed, &mut decision) == Initialization::Done {
         run(observed, &mut decision);
     }
@@ -302,6 +303,25 @@ fn run(observed: &Observed<'_>, decision: &mut Decision) {
     decision.ending = !alive;
 }
 
+/// Ephemeral containers, each once.
+fn start_ephemeral(observed: &Observed<'_>, decision: &mut Decision) {
+    let status = observed.pod.status.as_ref();
+    let ran = |name: &str| {
+        let seen = status.and_then(|status| status.ephemeral_container_statuses.as_ref());
+        observed.newest(name).is_some()
+            || seen.into_iter().flatten().any(|one| one.name == name && one.container_id.is_some())
+    };
+    for container in observed.ephemeral_containers().iter().filter(|one| !ran(&one.name)) {
+        if held_back(observed, decision, &container.name) {
+            continue;
+        }
+        let starting = |action: &Action| matches!(action, Action::StartContainer { .. });
+        if observed.notes.starting.is_none() && !decision.actions.iter().any(starting) {
+            decision.act(Action::StartContainer { name: container.name.clone(), attempt: 0, after: None });
+        }
+    }
+}
+
 /// Starts a container, unless something is being started or it is held back.
 fn start(observed: &Observed<'_>, decision: &mut Decision, container: &Container) {
     let notes = observed.notes;
@@ -401,6 +421,7 @@ fn wind_down(observed: &Observed<'_>, decision: &mut Decision) {
     targets.extend(
         observed.init_containers().iter().filter(|one| !is_sidecar(one)).flat_map(|one| living(&one.name)),
     );
+    targets.extend(observed.ephemeral_containers().iter().flat_map(|one| living(&one.name)));
     if targets.is_empty() && notes.starting.is_none() {
         let sidecars = observed.init_containers().iter().rev().filter(|one| is_sidecar(one));
         targets = sidecars.map(|one| living(&one.name)).find(|some| !some.is_empty()).unwrap_or_default();

@@ -22,6 +22,8 @@
 //! | `app` exited | stop, then remove the sandbox | Failed or Succeeded |
 //! | nothing left | delete the object | |
 //!
+//! Ephemeral containers are started once, beside whatever the pod is doing, and are waited for by nobody.
+//!
 //! Behaviour and wording follow kubelet 1.36 (`pkg/kubelet/kuberuntime`, `pkg/kubelet/status`).
 
 mod backoff;
@@ -31,6 +33,7 @@ mod decide;
 mod observed;
 mod phase;
 mod probe;
+pub mod resize;
 mod restart;
 mod status;
 #[cfg(test)]
@@ -40,9 +43,10 @@ pub use backoff::Backoff;
 pub(crate) use conditions::OWNED;
 pub(crate) use containers::pod_name;
 pub use decide::{Action, Decision, Reason, decide};
-pub(crate) use observed::spec;
 pub use observed::{End, Failure, Notes, Observed, Stopping, Verdict, Verdicts};
+pub(crate) use observed::{find_container, spec};
 pub use phase::Phase;
 pub use probe::{ProbeKind, ProbeMachine, ProbeResult};
+pub use resize::Pending;
 pub use restart::{is_sidecar, should_restart};
 pub use status::{Machine, compose};

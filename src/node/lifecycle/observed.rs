@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
 
-use super::Backoff;
+use super::{Backoff, resize};
 use crate::runtime::{ContainerId, ContainerState, ContainerStatus, SandboxStatus};
 
 /// Everything a decision follows from.
@@ -50,6 +50,10 @@ pub struct Notes {
     pub ending_since: Option<Timestamp>,
     /// Nobody sends the pod anything new.
     pub drained: bool,
+    /// What its containers were given.
+    pub allocated: resize::Allocated,
+    /// Why they have not been given what the spec asks for.
+    pub resize: Option<resize::Pending>,
     /// The final status of a pod whose machine part is gone has been stored.
     pub reported: bool,
 }
@@ -137,6 +141,10 @@ impl<'a> Observed<'a> {
         self.notes.end == Some(End::Gone)
     }
 
+    pub(super) fn ephemeral_containers(&self) -> &'a [EphemeralContainer] {
+        self.spec().ephemeral_containers.as_deref().unwrap_or_default()
+    }
+
     /// The newest instance of a container.
     pub(in crate::node) fn newest(&self, name: &str) -> Option<&'a ContainerStatus> {
         self.instances(name).max_by_key(|instance| instance.attempt)
@@ -164,6 +172,61 @@ impl<'a> Observed<'a> {
             && self.notes.starting.as_deref() != Some(container.name.as_str())
             && (container.startup_probe.is_none()
                 || self.verdicts(&instance.id).startup == Some(Verdict::Success))
+    }
+}
+
+/// The container of this name, whichever kind it is of.
+pub(crate) fn find_container(pod: &Pod, name: &str) -> Option<Container> {
+    let spec = spec(pod);
+    let regular = spec.init_containers.iter().flatten().chain(&spec.containers);
+    let found = regular.into_iter().find(|one| one.name == name).cloned();
+    found.or_else(|| {
+        let ephemeral = spec.ephemeral_containers.iter().flatten().find(|one| one.name == name)?;
+        Some(as_container(ephemeral))
+    })
+}
+
+/// An ephemeral container as any other: what it cannot have is absent.
+pub(super) fn as_container(ephemeral: &EphemeralContainer) -> Container {
+    let EphemeralContainer {
+        args,
+        command,
+        env,
+        env_from,
+        image,
+        image_pull_policy,
+        name,
+        security_context,
+        stdin,
+        stdin_once,
+        termination_message_path,
+        termination_message_policy,
+        tty,
+        volume_devices,
+        volume_mounts,
+        working_dir,
+        ..
+    } = ephemeral.clone();
+    Container {
+        args,
+        command,
+        env,
+        env_from,
+        image,
+        image_pull_policy,
+        name,
+        security_context,
+        stdin,
+        stdin_once,
+        termination_message_path,
+        termination_message_policy,
+        tty,
+        volume_devices,
+        volume_mounts,
+        working_dir,
+        // It runs once.
+        restart_policy: Some("Never".into()),
+        ..Container::default()
     }
 }
 

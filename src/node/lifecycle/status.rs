@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use k8s_openapi::api::core::v1::{ContainerStatus, HostIP, PodIP, PodStatus};
 
 use super::conditions::conditions;
-use super::containers::{container_status, seconds};
+use super::containers::{container_status, ephemeral_status, seconds};
 use super::phase::phase;
 use super::{End, Observed, Phase};
 
@@ -43,6 +43,14 @@ pub fn compose(observed: &Observed<'_>, machine: &Machine, previous: &PodStatus,
         })
         .collect();
     regular.sort_by(|a, b| a.name.cmp(&b.name));
+    let ephemeral: Vec<_> = observed
+        .ephemeral_containers()
+        .iter()
+        .map(|container| {
+            let before = find(&previous.ephemeral_container_statuses, &container.name);
+            ephemeral_status(observed, machine, container, before.as_ref())
+        })
+        .collect();
 
     let stored = previous.phase.as_deref();
     let mut now = phase(observed, &init, &regular, ending);
@@ -80,6 +88,7 @@ pub fn compose(observed: &Observed<'_>, machine: &Machine, previous: &PodStatus,
             .filter(|list| !list.is_empty()),
         init_container_statuses: Some(init).filter(|list| !list.is_empty()),
         container_statuses: Some(regular),
+        ephemeral_container_statuses: Some(ephemeral).filter(|list| !list.is_empty()),
         ..previous.clone()
     }
 }

@@ -472,3 +472,56 @@ fn an_object_that_vanished_takes_its_containers_with_it() {
     assert_eq!(w.act(), ["remove sandbox"]);
     assert_eq!(w.act(), ["forget"]);
 }
+
+#[test]
+fn an_ephemeral_container_runs_once_and_holds_up_nobody() {
+    let mut w = pod(json!({"containers": [{"name": "app"}], "restartPolicy": "Always"}));
+    w.act();
+    assert_eq!(w.act(), ["start app 0"]);
+    let added = json!([{"name": "look", "image": "img"}]);
+    w.pod.spec.as_mut().unwrap().ephemeral_containers = serde_json::from_value(added).unwrap();
+    assert_eq!(w.act(), ["start look 0"]);
+    assert_eq!(w.looks(), "Running app=ready");
+    let shown = w.shows().ephemeral_container_statuses.unwrap();
+    assert!(shown[0].state.as_ref().unwrap().running.is_some() && !shown[0].ready);
+    w.exits("look", 1);
+    assert_eq!(w.act(), [""; 0], "it never starts again");
+    assert_eq!(w.looks(), "Running app=ready");
+    // Another agent that finds no trace of it but in the status leaves it alone, too.
+    w.containers.retain(|one| one.name != "look");
+    w.pod.status = Some(w.shows());
+    assert_eq!(w.act(), [""; 0]);
+}
+
+#[test]
+fn an_ephemeral_container_goes_with_its_pod() {
+    let mut w = pod(json!({"containers": [{"name": "app"}],
+        "ephemeralContainers": [{"name": "look", "image": "img"}]}));
+    assert_eq!(w.act(), ["sandbox 0"]);
+    assert_eq!(w.act(), ["start look 0"], "it waits for nobody");
+    assert_eq!(w.act(), ["start app 0"]);
+    w.delete(7);
+    assert_eq!(w.act(), ["drain"]);
+    assert_eq!(w.act(), ["stop app in 7", "stop look in 7"]);
+    w.exits("app", 0);
+    assert_eq!(w.act(), [""; 0], "the other still runs");
+    w.exits("look", 0);
+    assert_eq!(w.act(), ["stop sandbox"]);
+}
+
+#[test]
+fn a_pod_shows_what_it_was_given_and_why_it_gets_no_more() {
+    let mut w = pod(json!({"containers": [{"name": "app", "resources": {"requests": {"cpu": "9"}}}]}));
+    let given = json!({"app": {"requests": {"cpu": "1"}}});
+    w.notes.allocated = serde_json::from_value(given).unwrap();
+    w.notes.resize = Some(Pending::Deferred("no room".into()));
+    w.act();
+    w.act();
+    let shown = w.shows();
+    let container = &shown.container_statuses.unwrap()[0];
+    assert_eq!(serde_json::to_value(&container.allocated_resources).unwrap(), json!({"cpu": "1"}));
+    assert_eq!(w.condition("PodResizePending"), ("True".into(), "no room".into()));
+    w.notes.resize = None;
+    let conditions = w.shows().conditions.unwrap();
+    assert!(conditions.iter().all(|one| one.type_ != "PodResizePending"));
+}

@@ -10,6 +10,7 @@ mod look;
 mod mailbox;
 mod probes;
 mod report;
+mod resize;
 mod sandbox;
 mod start;
 mod stop;
@@ -32,7 +33,7 @@ use super::context::{Context, View};
 use super::health::Answer;
 use super::lifecycle::{
     Action, Decision, End, Failure, Notes, Observed, ProbeKind, ProbeMachine, Reason, Stopping, compose,
-    decide, spec,
+    decide, find_container, spec,
 };
 use super::recorder::{Severity, reference};
 use super::volumes;
@@ -121,7 +122,7 @@ impl PodWorker {
     ) -> Self {
         let (report, done) = mpsc::unbounded_channel();
         let pod = mailbox.pod();
-        let mut notes = Notes::default();
+        let mut notes = Notes { allocated: super::lifecycle::resize::known(&pod), ..Notes::default() };
         if let Some(Rejection { reason, message }) = rejection {
             context.recorder.tell(reference(&pod, None), Severity::Warning, &reason, message.clone());
             notes.end = Some(End::Failed { reason, message: format!("Pod was rejected: {message}") });
@@ -159,6 +160,7 @@ impl PodWorker {
         }
         loop {
             self.read_mail().await;
+            self.resize();
             let decision = self.decide();
             self.show(&uid, &decision);
             self.notes.reported = self.stored.as_ref() == Some(&self.status);
@@ -234,9 +236,8 @@ impl PodWorker {
         }
     }
 
-    fn container(&self, name: &str) -> Option<&Container> {
-        let spec = spec(&self.pod);
-        spec.init_containers.iter().flatten().chain(&spec.containers).find(|one| one.name == name)
+    fn container(&self, name: &str) -> Option<Container> {
+        find_container(&self.pod, name)
     }
 
     fn addresses(&self) -> Vec<IpAddr> {
@@ -383,7 +384,7 @@ impl PodWorker {
     }
 
     fn start(&mut self, name: &str, attempt: u32, after: Option<Timestamp>) {
-        let (Some(container), Some(sandbox)) = (self.container(name).cloned(), self.sandbox.as_ref()) else {
+        let (Some(container), Some(sandbox)) = (self.container(name), self.sandbox.as_ref()) else {
             return;
         };
         if let Some(after) = after {
@@ -407,7 +408,7 @@ impl PodWorker {
     }
 
     fn stop(&mut self, id: ContainerId, name: &str, reason: Reason, grace: Duration) {
-        let Some(container) = self.container(name).cloned() else { return };
+        let Some(container) = self.container(name) else { return };
         let deadline = self.now() + SignedDuration::try_from(grace).unwrap_or_default();
         // Whoever asks again with less grace has no time for the hook either.
         let again = self.notes.stopping.insert(id.clone(), Stopping { deadline }).is_some();

@@ -25,7 +25,7 @@ impl PodWorker {
             })
             .collect();
         for (id, name, started_at) in running {
-            let Some(container) = self.container(&name).cloned() else { continue };
+            let Some(container) = self.container(&name) else { continue };
             let started = container.startup_probe.is_none()
                 || self.notes.verdicts.get(&id).is_some_and(|seen| seen.startup == Some(Verdict::Success));
             let probes = [

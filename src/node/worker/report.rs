@@ -35,6 +35,8 @@ pub(super) async fn write(
         let there = fresh.status.take().unwrap_or_default();
         let mut next = status.clone();
         let mut conditions: Vec<_> = there.conditions.clone().unwrap_or_default();
+        let said = |kind: &str| status.conditions.iter().flatten().any(|one| one.type_ == kind);
+        conditions.retain(|one| !OWNED.contains(&one.type_.as_str()) || said(&one.type_));
         for own in status.conditions.iter().flatten().filter(|one| OWNED.contains(&one.type_.as_str())) {
             match conditions.iter_mut().find(|one| one.type_ == own.type_) {
                 Some(one) => one.clone_from(own),

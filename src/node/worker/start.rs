@@ -224,6 +224,7 @@ impl Start {
             args: expanded(&container.args),
             working_dir: container.working_dir.clone().unwrap_or_default(),
             stdin: container.stdin == Some(true),
+            stdin_once: container.stdin_once == Some(true),
             tty: container.tty == Some(true),
             labels: labels::container(&self.pod, &container.name),
             annotations: labels::annotations(container, self.attempt),

@@ -2,18 +2,21 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
+use tokio::io::AsyncWrite;
 use tokio::process::Child;
 use tokio::sync::Notify;
 
 use super::group::Group;
 use super::launch::Launch;
 use super::log::Log;
+use super::stdin::Stdin;
 use crate::env::Env;
 use crate::runtime::{
     ContainerConfig, ContainerEvent, ContainerId, ContainerState, ContainerStatus, Error, EventHub,
@@ -38,6 +41,8 @@ pub(super) struct Container {
     pub(super) log: Arc<Log>,
     pub(super) group: Group,
     state: Mutex<ContainerState>,
+    /// Where to type into it, while it runs and was made with an input.
+    stdin: Mutex<Option<Stdin>>,
     changed: Notify,
 }
 
@@ -69,6 +74,7 @@ impl Container {
             log: Arc::new(log),
             group: Group::default(),
             state: Mutex::new(ContainerState::Created),
+            stdin: Mutex::default(),
             changed: Notify::new(),
         }
     }
@@ -143,7 +149,12 @@ impl Container {
         if started.is_err() {
             self.log.end();
         }
-        let outcome = started.map(|child| {
+        let outcome = started.map(|mut child| {
+            if let Some(pipe) = child.stdin.take() {
+                let (stdin, write) = Stdin::of(pipe);
+                *self.stdin.lock().unwrap_or_else(PoisonError::into_inner) = Some(stdin);
+                env.tasks.spawn("container's input", write);
+            }
             let leader = Leader { container: Arc::clone(self), child };
             env.tasks.spawn("container", leader.attend(env.clone(), events.clone(), started_at));
         });
@@ -159,6 +170,17 @@ impl Container {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let name = &self.launch.argv[0];
         self.group.lead(command).map_err(|error| Error::CannotRun { why: format!("exec: {name:?}: {error}") })
+    }
+
+    /// One who types into the container.
+    pub(super) fn typist(&self) -> Result<Pin<Box<dyn AsyncWrite + Send>>> {
+        let stdin = self.stdin.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let wrong = |state| Error::WrongState { what: "container", id: self.id.0.clone(), state };
+        match stdin {
+            _ if !self.is_running() => Err(wrong("not running")),
+            None => Err(wrong("without standard input")),
+            Some(stdin) => Ok(stdin.writer(self.config.stdin_once)),
+        }
     }
 
     /// Asks the program to end, and makes it after `grace`. Answers when it has ended.
@@ -243,6 +265,7 @@ impl Leader {
             Err(error) => Err(error),
         };
         container.log.end();
+        *container.stdin.lock().unwrap_or_else(PoisonError::into_inner) = None;
         container.set(exited(status, started_at, finished_at), &events);
     }
 }

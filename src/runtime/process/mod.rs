@@ -31,16 +31,19 @@ mod images;
 mod launch;
 mod line;
 mod log;
+mod stdin;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use nix::sys::signal::Signal;
+use tokio::io::AsyncWrite;
 
 pub use images::{Program, ProgramImages};
 pub use log::LogLimits;
@@ -49,9 +52,9 @@ use self::container::{Container, Parts};
 use self::launch::Launch;
 use self::log::Log;
 use super::{
-    ContainerConfig, ContainerId, ContainerRuntime, ContainerStatus, Error, EventHub, EventStream, Events,
-    Exec, Images, LogOptions, LogStream, Logs, Result, RuntimeVersion, Sandbox, SandboxConfig, SandboxId,
-    SandboxState, SandboxStatus,
+    Attach, ContainerConfig, ContainerId, ContainerRuntime, ContainerStatus, Error, EventHub, EventStream,
+    Events, Exec, Images, LogOptions, LogStream, Logs, Result, RuntimeVersion, Sandbox, SandboxConfig,
+    SandboxId, SandboxState, SandboxStatus,
 };
 use crate::env::{Env, Stream};
 
@@ -348,12 +351,23 @@ impl ContainerRuntime for ProcessRuntime {
         Some(self)
     }
 
+    fn attach(&self) -> Option<&dyn Attach> {
+        Some(self)
+    }
+
     fn logs(&self) -> Option<&dyn Logs> {
         Some(self)
     }
 
     fn events(&self) -> Option<&dyn Events> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl Attach for ProcessRuntime {
+    async fn stdin(&self, id: &ContainerId) -> Result<Pin<Box<dyn AsyncWrite + Send>>> {
+        self.find(id)?.typist()
     }
 }
 

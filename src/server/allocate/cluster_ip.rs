@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::full;
 use crate::api::cidr::Cidr;
 use crate::api::{Object, ObjectKey, Resource, Revision, Scope, Status, status};
+use crate::server::managed::Owners;
 use crate::server::registry::{Call, store_error};
 use crate::server::tree::text;
 use crate::store::cached::ListQuery;
@@ -61,7 +62,7 @@ fn usable(range: &Cidr) -> (u128, u128, u128) {
 
 /// The object that holds an address for a service.
 pub(super) fn object(call: &Call<'_>, service: &Value, address: IpAddr) -> Result<Object, Status> {
-    let tree = json!({
+    let mut tree = json!({
         "metadata": {
             "name": address.to_string(),
             "uid": call.server.new_uid(),
@@ -74,14 +75,15 @@ pub(super) fn object(call: &Call<'_>, service: &Value, address: IpAddr) -> Resul
         },
         "spec": {
             "parentRef": {
-                "group": "",
                 "resource": "services",
                 "namespace": text(service, &["metadata", "namespace"]),
                 "name": text(service, &["metadata", "name"]),
             },
         },
     });
-    Object::from_tree(row(call), Revision::NONE, tree).map_err(|error| status::internal(error.to_string()))
+    let row = row(call);
+    Owners::server(call.server, &row, "").create(&mut tree);
+    Object::from_tree(row, Revision::NONE, tree).map_err(|error| status::internal(error.to_string()))
 }
 
 /// The object that holds an address.

@@ -5,6 +5,7 @@
 //! An address is an `IPAddress` object, as in Kubernetes. Whatever nobody asked for by name is
 //! drawn at random and drawn again when somebody else was faster.
 
+mod adopt;
 mod cluster_ip;
 mod node_port;
 

@@ -1,17 +1,22 @@
-//! The way from a request to a node's agent: logs, exec, attach, port-forward, the node's proxy.
+//! The way from a request to what runs on nodes: logs, exec, attach, port-forward, and the proxies of pods,
+//! services and nodes.
 //!
 //! The server looks up the pod and its node, opens a stream through the
-//! [`NodeDialer`](crate::client::NodeDialer), speaks HTTP/1.1 to the agent at the kubelet's paths,
-//! and then only passes bytes on: what goes through an upgraded stream is between the caller and
-//! the agent. Wording and defaults follow `pkg/registry/core/pod` (1.36).
+//! [`NodeDialer`](crate::client::NodeDialer), speaks HTTP/1.1 at the kubelet's paths (or to the
+//! port that is proxied), and then only passes bytes on: what goes through an upgraded stream is between
+//! the caller and who is behind it. Wording and defaults follow `pkg/registry/core/pod` (1.36).
 
 mod agent;
 mod options;
 mod pod;
+mod proxy;
+mod relay;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Response};
-use http_body_util::Full;
+use http::Response;
+
+pub(crate) use agent::STREAM_PROTOCOL;
+pub(crate) use proxy::{BEARER, Onward, proxy, wants_upgrade};
+pub(crate) use relay::relay;
 
 use super::ApiServer;
 use super::rest::ResponseBody;
@@ -19,14 +24,10 @@ use crate::api::{Status, status};
 use crate::client::wire::Query;
 use crate::client::{self, Target};
 
-/// A request that goes on to a node's agent as it is.
-pub(crate) struct Onward {
-    pub(crate) method: Method,
-    /// The path at the agent; empty is its root.
-    pub(crate) path: String,
-    pub(crate) query: String,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+/// What a connection is to become, with the subprotocols that the caller speaks, best first.
+pub(crate) enum Upgrade {
+    WebSocket(Vec<String>),
+    Spdy(Vec<String>),
 }
 
 /// Opens a stream to a subresource of a pod: `exec`, `attach` or `portforward`. The caller has been
@@ -35,7 +36,7 @@ pub(crate) async fn open(
     server: &ApiServer,
     target: &Target,
     query: &str,
-    protocols: &[String],
+    upgrade: &Upgrade,
 ) -> Result<client::Response, Status> {
     let query = Query::parse(query);
     let pod = pod::find(server, target).await?;
@@ -53,7 +54,7 @@ pub(crate) async fn open(
         _ => return Err(status::no_such_resource()),
     };
     let node = pod.node()?;
-    agent::upgrade(server, node, &path, protocols).await
+    agent::upgrade(server, node, &path, upgrade).await
 }
 
 /// What a container printed, or prints. The caller has been authorized.
@@ -77,26 +78,4 @@ pub(crate) async fn log(
         return Err(agent::refusal(response, "pods/log", name).await);
     }
     Ok(super::rest::plain_stream(super::rest::incoming(response.into_body())))
-}
-
-/// Passes a request on to the agent of a node. The caller has been authorized.
-pub(crate) async fn proxy(
-    server: &ApiServer,
-    target: &Target,
-    onward: Onward,
-) -> Result<Response<ResponseBody>, Status> {
-    let node = target.name.as_deref().unwrap_or_default();
-    pod::node_exists(server, target).await?;
-    let Onward { method, path, query, headers, body } = onward;
-    let path = if path.is_empty() { "/" } else { &path };
-    let uri = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-    let mut request = http::Request::new(Full::new(body));
-    *request.method_mut() = method;
-    *request.uri_mut() =
-        uri.parse().map_err(|error: http::uri::InvalidUri| status::bad_request(error.to_string()))?;
-    *request.headers_mut() = agent::end_to_end(headers);
-    let response = agent::send(server, node, request).await?;
-    let (mut parts, body) = response.into_parts();
-    parts.headers = agent::end_to_end(parts.headers);
-    Ok(Response::from_parts(parts, super::rest::incoming(body)))
 }

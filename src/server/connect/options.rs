@@ -13,7 +13,6 @@ pub(super) fn log(query: &Query, pod: &str) -> Result<String, Status> {
     let int = |name: &str| query.int(name).map_err(|status| *status);
     let (tail, bytes, seconds) = (int("tailLines")?, int("limitBytes")?, int("sinceSeconds")?);
     let time = query.get("sinceTime");
-    let stream = query.get("stream");
     let mut errors = Vec::new();
     if let Some(tail) = tail.filter(|tail| *tail < 0) {
         let why = "must be greater than or equal to 0";
@@ -28,15 +27,9 @@ pub(super) fn log(query: &Query, pod: &str) -> Result<String, Status> {
     } else if let Some(seconds) = seconds.filter(|seconds| *seconds < 1) {
         errors.push(field::Error::invalid(&Path::new("sinceSeconds"), seconds, "must be greater than 0"));
     }
-    if let Some(stream) = stream {
-        if !["All", "Stdout", "Stderr"].contains(&stream) {
-            let allowed = ["All", "Stderr", "Stdout"];
-            errors.push(field::Error::not_supported(&Path::new("stream"), stream, &allowed));
-        }
-        if stream != "All" && tail.is_some() {
-            let why = "`tailLines` and specific `stream` are mutually exclusive for now";
-            errors.push(field::Error::forbidden(&Path::root(), why));
-        }
+    // Selecting one is behind the feature gate `PodLogsQuerySplitStreams`, which is off (1.36); agents can.
+    if query.get("stream").is_some() {
+        errors.push(field::Error::forbidden(&Path::new("stream"), "may not be specified"));
     }
     if !errors.is_empty() {
         return Err(status::invalid("", "PodLogOptions", pod, &errors));
@@ -56,10 +49,8 @@ pub(super) fn log(query: &Query, pod: &str) -> Result<String, Status> {
             pairs.append_pair(name, &number.to_string());
         }
     }
-    for (name, text) in [("sinceTime", time), ("stream", stream.filter(|stream| *stream != "All"))] {
-        if let Some(text) = text {
-            pairs.append_pair(name, text);
-        }
+    if let Some(time) = time {
+        pairs.append_pair("sinceTime", time);
     }
     Ok(finish(pairs))
 }
@@ -135,6 +126,10 @@ mod tests {
         assert_eq!(
             said(log(&query("tailLines=-1"), "web")),
             Err("PodLogOptions \"web\" is invalid: tailLines: Invalid value: -1: must be greater than or equal to 0".into())
+        );
+        assert_eq!(
+            said(log(&query("stream=Stdout"), "web")),
+            Err("PodLogOptions \"web\" is invalid: stream: Forbidden: may not be specified".into())
         );
         assert_eq!(
             said(streams("exec", &query("command=ls&command=-l%20x&stdout=true&stdin=1&tty=1&stderr=1"))),

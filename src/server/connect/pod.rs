@@ -48,15 +48,17 @@ pub(super) async fn find(server: &ApiServer, target: &Target) -> Result<Found, S
     })
 }
 
-/// Whether there is this node.
-pub(super) async fn node_exists(server: &ApiServer, target: &Target) -> Result<(), Status> {
-    read(server, Target { subresource: None, ..target.clone() }).await.map(|_| ())
+/// The server reads under its own name: who may exec need not be allowed to read.
+pub(super) fn own_identity() -> Identity {
+    Identity::user("system:apiserver").group("system:masters")
 }
 
-/// The server reads under its own name: who may exec need not be allowed to read.
-async fn read(server: &ApiServer, target: Target) -> Result<crate::api::Object, Status> {
-    let own = Identity::user("system:apiserver").group("system:masters");
-    match server.handle(&own, Request::Get { target, options: GetOptions::default() }).await?.response {
+pub(super) async fn read(server: &ApiServer, target: Target) -> Result<crate::api::Object, Status> {
+    match server
+        .handle(&own_identity(), Request::Get { target, options: GetOptions::default() })
+        .await?
+        .response
+    {
         Response::Object(object) => Ok(object),
         _ => Err(status::internal("a get was not answered with an object")),
     }

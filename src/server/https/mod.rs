@@ -5,10 +5,11 @@
 //! hands each request, with its caller, to the REST side. Sockets and TLS stay outside
 //! simulation; their tasks belong to the server's environment all the same.
 
-mod authenticate;
+mod activity;
 mod certificates;
 mod listener;
 
-pub use authenticate::{Authenticator, ClientCertificates, Credentials, Tokens, Unauthorized};
 pub use certificates::{CertificateError, Certificates, KeyPair};
 pub use listener::{HttpsOptions, HttpsServer};
+
+pub use super::authentication::{Authenticator, ClientCertificates, Credentials, Tokens, Unauthorized};

@@ -1,9 +1,9 @@
 //! Delete many.
 
-use super::delete::delete_object;
+use super::delete::delete_admitted;
 use super::read::page;
 use super::{Call, corrupt};
-use crate::api::Status;
+use crate::api::{Status, status, warnings};
 use crate::client::{DeleteOptions, ListOptions, ObjectList, Response, Target};
 use crate::server::Answer;
 
@@ -15,6 +15,13 @@ pub(super) async fn delete_collection(
     options: &DeleteOptions,
 ) -> Result<Answer, Status> {
     corrupt::refuse_collection(options)?;
+    if call.target.name.is_some() {
+        // On a wire this would be the deletion of one, whatever was selected.
+        return Err(status::bad_request("a collection has no name"));
+    }
+    if options.propagation.is_none() {
+        call.warn(warnings::delete(&call.row));
+    }
     let ObjectList { resource, revision, items, continue_token, remaining } = page(call, list).await?;
     let mut deleted = Vec::with_capacity(items.len());
     for item in items {
@@ -24,19 +31,16 @@ pub(super) async fn delete_collection(
             ..call.target.clone()
         };
         let mut one = Call {
-            server: call.server,
-            identity: call.identity,
             asked: call.asked.clone(),
-            row: call.row.clone(),
-            target: &target,
-            warnings: Vec::new(),
+            ..Call::new(call.server, call.identity, call.row.clone(), &target)
         };
-        match delete_object(&mut one, options).await {
+        match delete_admitted(&mut one, options).await {
             Ok(gone) => deleted.push(gone.object),
             Err(status) if status.code == 404 => {}
             Err(status) => return Err(status),
         }
-        call.warnings.append(&mut one.warnings);
+        call.warn(one.warnings);
+        call.annotations.append(&mut one.annotations);
     }
     let list = ObjectList { resource, revision, items: deleted, continue_token, remaining };
     Ok(Response::List(list).into())

@@ -33,7 +33,8 @@ pub(super) async fn delete(call: &Call<'_>, options: &DeleteOptions) -> Result<A
         return Err(call.forbidden(call.name(), &why));
     }
     loop {
-        let unreadable = match call.server.cached().get(&call.row, &call.key()).await {
+        let unreadable = match call.server.cached().get(&call.server.stored_row(&call.row), &call.key()).await
+        {
             Err(store::Error::Unreadable { values, .. }) => values,
             Err(error) => return Err(store_error(&error)),
             Ok(_) => {

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::update::{Change, Committed};
-use super::{Call, decode, store_error};
-use crate::api::{Object, Status, defaults, names, schema, status};
+use super::{Call, decode};
+use crate::api::{Object, Status, defaults, names, schema, status, warnings};
 use crate::client::{Payload, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
+use crate::server::managed::Owners;
 use crate::server::tree::{at, metadata_mut, text};
-use crate::server::{admission, strategy};
+use crate::server::{admission, convert, strategy};
 
 /// How often a name is made up before the caller hears of it.
 ///
@@ -37,17 +38,36 @@ pub(crate) async fn create_tree(
         return Err(status::failure(500, "", "resourceVersion should not be set on objects to be created"));
     }
     default(call, &mut tree)?;
-    admission::create(call, &mut tree).await?;
+    Owners::of(call, options).create(&mut tree);
+    create_owned(call, tree, options).await
+}
+
+/// Makes an object of a tree that has its defaults and its owners.
+pub(super) async fn create_owned(
+    call: &mut Call<'_>,
+    mut tree: Value,
+    options: &WriteOptions,
+) -> Result<Object, Status> {
+    let _gate = call.server.may_create(&call.row, text(&tree, &["metadata", "name"])).await?;
+    admission::create(call, &mut tree, options.dry_run).await?;
+    // No step makes it another namespace's.
+    check_namespace(call, &mut tree)?;
     fill_metadata(call, &mut tree);
-    strategy::of(&call.row).create(&strategy::Context::of(call), &mut tree);
     let base = text(&tree, &["metadata", "generateName"]).to_owned();
     let generated = text(&tree, &["metadata", "name"]).is_empty() && !base.is_empty();
+    let mut name = String::new();
     for _ in 0..if generated { NAME_ATTEMPTS } else { 1 } {
+        // What the kind fills in may hold the name.
+        let mut own = if generated { tree.clone() } else { std::mem::take(&mut tree) };
         if generated {
-            let suffix = call.server.name_suffix();
-            metadata_mut(&mut tree).insert("name".into(), names::generated(&base, &suffix).into());
+            name = names::generated(&base, &call.server.name_suffix());
+            metadata_mut(&mut own).insert("name".into(), name.as_str().into());
         }
-        match store(call, &tree, options).await? {
+        let context = strategy::Context::of(call);
+        strategy::of(&call.row).create(&context, &mut own);
+        let warnings = context.warnings();
+        call.warn(warnings);
+        match store(call, own, options).await? {
             Stored::Yes(object) => return Ok(object),
             Stored::Exists(_) if generated => {}
             Stored::Exists(current) => {
@@ -59,8 +79,7 @@ pub(crate) async fn create_tree(
             }
         }
     }
-    let mut answer =
-        status::already_exists(&call.row.group, &call.row.plural, text(&tree, &["metadata", "name"]));
+    let mut answer = status::already_exists(&call.row.group, &call.row.plural, &name);
     answer.message.push_str(", the server was not able to generate a unique name for the object");
     Err(answer)
 }
@@ -71,20 +90,18 @@ enum Stored {
     Exists(Object),
 }
 
-async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Result<Stored, Status> {
-    let valid = call.object(tree.clone())?;
-    let errors = call.server.validation().create(&valid);
-    if !errors.is_empty() {
-        return Err(call.invalid(valid.name(), &errors));
-    }
+async fn store(call: &mut Call<'_>, tree: Value, options: &WriteOptions) -> Result<Stored, Status> {
+    let valid = call.object(tree)?;
+    let findings = call.server.validation().judge_create(&valid);
+    call.accept(valid.name(), findings)?;
+    call.warn(warnings::create(&call.row, &valid.tree()));
+    admission::created(call, &valid, options.dry_run).await?;
+    let valid = convert::as_stored(call.server, valid)?;
     let (mut avoid, ttl) = (Avoid::default(), call.server.ttl(&call.row));
     loop {
         let (object, claims) = Claims::of(call, None, valid.clone(), &avoid).await?;
         if options.dry_run {
-            let found = call.server.cached().get(&call.row, object.key()).await;
-            return Ok(found
-                .map_err(|error| store_error(&error))?
-                .map_or(Stored::Yes(object), Stored::Exists));
+            return Ok(call.find(object.key()).await?.map_or(Stored::Yes(object), Stored::Exists));
         }
         match call.server.commit(Change::Create(object.clone()), &claims, ttl).await? {
             Committed::At(revision) => {
@@ -103,7 +120,7 @@ async fn store(call: &mut Call<'_>, tree: &Value, options: &WriteOptions) -> Res
 }
 
 /// What the schema and the kind fill in.
-pub(super) fn default(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
+pub(crate) fn default(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
     schema::apply_defaults(&call.row, tree);
     defaults::apply(&call.row, tree).map_err(|error| {
         status::bad_request(format!(
@@ -114,7 +131,7 @@ pub(super) fn default(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
 }
 
 /// The object's namespace must be the target's; where it says none, it becomes it.
-pub(super) fn check_namespace(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
+pub(crate) fn check_namespace(call: &Call<'_>, tree: &mut Value) -> Result<(), Status> {
     let expected = call.namespace();
     let said = text(tree, &["metadata", "namespace"]);
     if said != expected && !said.is_empty() && !expected.is_empty() {
@@ -137,14 +154,9 @@ fn fill_metadata(call: &Call<'_>, tree: &mut Value) {
     let now = call.server.env().clock.now_seconds().to_string();
     let uid = call.server.new_uid();
     let metadata = metadata_mut(tree);
-    for field in [
-        "resourceVersion",
-        "generation",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "managedFields",
-        "selfLink",
-    ] {
+    for field in
+        ["resourceVersion", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"]
+    {
         metadata.remove(field);
     }
     metadata.insert("creationTimestamp".into(), now.into());

@@ -70,13 +70,7 @@ fn report(
             return Err(refusal(row, &format!("strict decoding error: {}", problems.join(", "))));
         }
         // A retried write decodes again, and says it once.
-        _ => {
-            for problem in problems {
-                if !call.warnings.contains(&problem) {
-                    call.warnings.push(problem);
-                }
-            }
-        }
+        _ => call.warn(problems),
     }
     Ok(())
 }

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use super::update::{Next, modify, precondition_failed};
 use super::{Call, corrupt};
-use crate::api::{Object, Status, status};
+use crate::api::{Object, Status, status, warnings};
 use crate::client::{DeleteOptions, Preconditions, PropagationPolicy, Response};
 use crate::server::tree::{at, finalizers, metadata_mut, set_finalizers, text};
-use crate::server::{Answer, admission, strategy};
+use crate::server::{Answer, strategy};
 
 const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
@@ -32,7 +32,10 @@ pub(super) async fn delete(call: &mut Call<'_>, options: &DeleteOptions) -> Resu
     if options.ignore_store_read_error_with_cluster_breaking_potential {
         return corrupt::delete(call, options).await;
     }
-    let Deleted { object, gone } = delete_object(call, options).await?;
+    if options.propagation.is_none() {
+        call.warn(warnings::delete(&call.row));
+    }
+    let Deleted { object, gone } = delete_admitted(call, options).await?;
     if !gone || strategy::of(&call.row).answers_deleted {
         return Ok(Response::Object(object).into());
     }
@@ -48,25 +51,40 @@ pub(super) async fn delete(call: &mut Call<'_>, options: &DeleteOptions) -> Resu
     Ok(Response::Status(Box::new(answer)).into())
 }
 
-/// Deletes an object.
+/// Deletes an object that somebody asks to delete: admission has a say.
+pub(super) async fn delete_admitted(call: &mut Call<'_>, options: &DeleteOptions) -> Result<Deleted, Status> {
+    remove(call, options, |next| Next::Delete(Box::new(next))).await
+}
+
+/// Deletes an object on the server's own account, as behind an eviction that was admitted.
 pub(crate) async fn delete_object(call: &mut Call<'_>, options: &DeleteOptions) -> Result<Deleted, Status> {
-    admission::delete(call)?;
+    remove(call, options, |next| next).await
+}
+
+async fn remove(
+    call: &mut Call<'_>,
+    options: &DeleteOptions,
+    decided: fn(Next) -> Next,
+) -> Result<Deleted, Status> {
     let (mut gone, mut again) = (false, false);
     let object = modify(call, options.dry_run, |call, current| {
-        preconditions(call, current, &options.preconditions, std::mem::replace(&mut again, true))?;
+        check_preconditions(call, current, &options.preconditions, std::mem::replace(&mut again, true))?;
         let rules = strategy::of(&call.row);
         let old = current.tree();
         let now = call.server.env().clock.now_seconds();
         let verdict = match rules.delete {
             Some(own) => own(&old, now),
-            None => decide(&old, (rules.grace)(&old, options.grace_period_seconds), options, now),
+            None => {
+                let grace = (rules.grace)(&old, options.grace_period_seconds);
+                decide(&old, grace, options, rules.orphans, now)
+            }
         };
         gone = matches!(verdict, Verdict::Gone);
-        Ok(match verdict {
+        Ok(decided(match verdict {
             Verdict::Gone => Next::Remove(Box::new(current.clone())),
             Verdict::Waits => Next::Keep,
             Verdict::Marked(tree) => Next::Mark(Box::new(call.object(tree)?)),
-        })
+        }))
     })
     .await?;
     Ok(Deleted { object, gone })
@@ -83,8 +101,15 @@ pub(crate) enum Verdict {
     Waits,
 }
 
-/// Decides. `grace` is how long this object is given, for kinds that know grace.
-fn decide(old: &Value, grace: Option<i64>, options: &DeleteOptions, now: Timestamp) -> Verdict {
+/// Decides. `grace` is how long this object is given, for kinds that know grace; `orphans` whether its
+/// dependents stay where nothing else is said.
+fn decide(
+    old: &Value,
+    grace: Option<i64>,
+    options: &DeleteOptions,
+    orphans: bool,
+    now: Timestamp,
+) -> Verdict {
     let deleting = at(old, &["metadata", "deletionTimestamp"]).is_some();
     let given = at(old, &["metadata", "deletionGracePeriodSeconds"]).and_then(Value::as_i64).unwrap_or(0);
     let mut new = old.clone();
@@ -111,7 +136,7 @@ fn decide(old: &Value, grace: Option<i64>, options: &DeleteOptions, now: Timesta
             graceful = true;
         }
     }
-    let wanted = garbage_finalizers(&finalizers(old), options.propagation);
+    let wanted = garbage_finalizers(&finalizers(old), options.propagation, orphans);
     set_finalizers(&mut new, wanted.clone());
     let left = at(&new, &["metadata", "deletionGracePeriodSeconds"]).and_then(Value::as_i64).unwrap_or(0);
     if wanted.is_empty() && (!graceful || left == 0) {
@@ -141,12 +166,15 @@ fn next_generation(tree: &mut Value) {
 }
 
 /// The finalizers, with those of the garbage collector as the policy wants them.
-fn garbage_finalizers(own: &[&str], policy: Option<PropagationPolicy>) -> Vec<String> {
+fn garbage_finalizers(own: &[&str], policy: Option<PropagationPolicy>, orphans: bool) -> Vec<String> {
     let (orphan, foreground) = match policy {
         Some(PropagationPolicy::Orphan) => (true, false),
         Some(PropagationPolicy::Foreground) => (false, true),
         Some(PropagationPolicy::Background) => (false, false),
-        None => (own.contains(&ORPHAN), own.contains(&FOREGROUND)),
+        None => {
+            let foreground = own.contains(&FOREGROUND);
+            (own.contains(&ORPHAN) || (orphans && !foreground), foreground)
+        }
     };
     let mut wanted: Vec<String> =
         own.iter().filter(|name| **name != ORPHAN && **name != FOREGROUND).map(ToString::to_string).collect();
@@ -157,7 +185,7 @@ fn garbage_finalizers(own: &[&str], policy: Option<PropagationPolicy>) -> Vec<St
 
 /// What the caller insists on. Where another write was faster, Kubernetes finds out in its storage, and
 /// words it otherwise.
-fn preconditions(
+pub(crate) fn check_preconditions(
     call: &Call<'_>,
     current: &Object,
     wanted: &Preconditions,
@@ -204,9 +232,9 @@ mod tests {
     #[test]
     fn what_knows_no_grace_and_has_no_finalizer_goes() {
         let old = json!({"metadata": {"name": "a"}});
-        assert_eq!(decide(&old, None, &options(Some(30), None), now()), Verdict::Gone);
+        assert_eq!(decide(&old, None, &options(Some(30), None), false, now()), Verdict::Gone);
         assert_eq!(
-            decide(&old, None, &options(None, Some(PropagationPolicy::Background)), now()),
+            decide(&old, None, &options(None, Some(PropagationPolicy::Background)), false, now()),
             Verdict::Gone
         );
     }
@@ -214,7 +242,7 @@ mod tests {
     #[test]
     fn a_finalizer_holds_it() {
         let old = json!({"metadata": {"name": "a", "finalizers": ["x"], "generation": 2}});
-        let Verdict::Marked(new) = decide(&old, None, &options(None, None), now()) else {
+        let Verdict::Marked(new) = decide(&old, None, &options(None, None), false, now()) else {
             panic!("it waits")
         };
         assert_eq!(
@@ -222,7 +250,7 @@ mod tests {
             json!({"name": "a", "finalizers": ["x"], "generation": 3,
                 "deletionTimestamp": "2020-01-01T00:00:00Z", "deletionGracePeriodSeconds": 0})
         );
-        assert_eq!(decide(&new, None, &options(None, None), now()), Verdict::Waits);
+        assert_eq!(decide(&new, None, &options(None, None), false, now()), Verdict::Waits);
     }
 
     #[test]
@@ -231,7 +259,7 @@ mod tests {
         for (policy, name) in
             [(PropagationPolicy::Orphan, ORPHAN), (PropagationPolicy::Foreground, FOREGROUND)]
         {
-            let Verdict::Marked(new) = decide(&old, None, &options(None, Some(policy)), now()) else {
+            let Verdict::Marked(new) = decide(&old, None, &options(None, Some(policy)), false, now()) else {
                 panic!("it waits")
             };
             assert_eq!(new["metadata"]["finalizers"], json!([name]));
@@ -239,19 +267,33 @@ mod tests {
     }
 
     #[test]
+    fn some_kinds_leave_their_dependents_where_nothing_is_said() {
+        let finalizers = |finalizers: Value, policy: Option<PropagationPolicy>| {
+            let old = json!({"metadata": {"name": "a", "finalizers": finalizers}});
+            match decide(&old, None, &options(None, policy), true, now()) {
+                Verdict::Marked(new) => new["metadata"]["finalizers"].clone(),
+                _ => Value::Null,
+            }
+        };
+        assert_eq!(finalizers(json!([]), None), json!([ORPHAN]));
+        assert_eq!(finalizers(json!([FOREGROUND]), None), json!([FOREGROUND]));
+        assert_eq!(finalizers(json!([]), Some(PropagationPolicy::Background)), Value::Null);
+    }
+
+    #[test]
     fn grace_is_given_once_and_can_only_be_shortened() {
         let old = json!({"metadata": {"name": "a", "generation": 1}});
-        let Verdict::Marked(new) = decide(&old, Some(30), &options(None, None), now()) else {
+        let Verdict::Marked(new) = decide(&old, Some(30), &options(None, None), false, now()) else {
             panic!("it waits")
         };
         assert_eq!(new["metadata"]["deletionTimestamp"], "2020-01-01T00:00:30Z");
-        assert_eq!(decide(&new, Some(60), &options(Some(60), None), now()), Verdict::Waits);
-        assert_eq!(decide(&new, Some(30), &options(None, None), now()), Verdict::Waits);
-        let Verdict::Marked(sooner) = decide(&new, Some(5), &options(Some(5), None), now()) else {
+        assert_eq!(decide(&new, Some(60), &options(Some(60), None), false, now()), Verdict::Waits);
+        assert_eq!(decide(&new, Some(30), &options(None, None), false, now()), Verdict::Waits);
+        let Verdict::Marked(sooner) = decide(&new, Some(5), &options(Some(5), None), false, now()) else {
             panic!("it waits less")
         };
         assert_eq!(sooner["metadata"]["deletionTimestamp"], "2020-01-01T00:00:05Z");
         assert_eq!(sooner["metadata"]["generation"], 2);
-        assert_eq!(decide(&new, Some(0), &options(Some(0), None), now()), Verdict::Gone);
+        assert_eq!(decide(&new, Some(0), &options(Some(0), None), false, now()), Verdict::Gone);
     }
 }

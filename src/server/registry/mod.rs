@@ -1,5 +1,6 @@
 //! The verbs, for any row: what each does, step by step, until one commit to the store.
 
+mod apply;
 mod collection;
 mod corrupt;
 mod create;
@@ -11,20 +12,20 @@ mod scale;
 mod update;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Answer, ApiServer, convert, reviews, subresources};
-use crate::api::{Object, ObjectKey, Resource, Revision, Status, field, names, status};
-use crate::client::{Identity, Patch, PatchType, Request, Response, Target, WriteOptions};
+use super::{Answer, ApiServer, admission, convert, definitions, reviews, subresources};
+use crate::api::{Object, ObjectKey, Resource, Revision, Status, field, names, status, validation};
+use crate::client::{Identity, Patch, PatchType, Request, Response, Target, WriteOptions, wire};
 use crate::store;
 
-pub(crate) use create::create_tree;
+pub(crate) use create::{check_namespace, create_tree, default};
 pub(crate) use decode::{decode, decode_as};
-pub(crate) use delete::{Verdict, delete_object};
-pub(crate) use scale::Paths;
-pub(crate) use update::{Change, Committed, Next, Scope, modify};
+pub(crate) use delete::{Verdict, check_preconditions, delete_object};
+pub(crate) use update::{Change, Committed, Next, Scope, modify, precondition_failed};
 
 /// One request while it is served: who asks, for what, and what to tell them besides.
 pub(crate) struct Call<'a> {
@@ -36,6 +37,8 @@ pub(crate) struct Call<'a> {
     pub(crate) row: Arc<Resource>,
     pub(crate) target: &'a Target,
     pub(crate) warnings: Vec<String>,
+    /// What admission has written down for the audit log.
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 /// Serves an authorized request for a resource.
@@ -56,19 +59,39 @@ pub(super) async fn serve(
         Request::Connect { .. } | Request::Raw(_) => return Err(status::no_such_resource()),
     };
     let scheme = server.scheme();
-    let asked = scheme.resource(&target.resource).ok_or_else(status::no_such_resource)?.clone();
-    let row = convert::stored(&scheme, &asked);
-    let mut call = Call { server, identity, asked, row, target: &target, warnings: Vec::new() };
+    let asked = scheme.resource(&target.resource).ok_or_else(|| server.unserved(&target.resource))?.clone();
+    let row = convert::judged(&scheme, &asked);
+    let mut call = Call { asked, ..Call::new(server, identity, row, &target) };
     call.check_shape(verb)?;
+    match &request {
+        Request::Create { options, .. } => wire::check_write(options, "CreateOptions", None),
+        Request::Update { options, .. } => wire::check_write(options, "UpdateOptions", None),
+        Request::Patch { patch, options, .. } => wire::check_write(options, "PatchOptions", Some(patch)),
+        _ => Ok(()),
+    }
+    .map_err(|status| *status)?;
+    let deprecation = call.row.custom.as_ref().and_then(|version| version.deprecation.clone());
+    call.warnings.extend(deprecation);
+    let writes = !matches!(verb, "get" | "list" | "watch") && definitions::is_definition(&call.row);
+    let _alone = if writes { Some(server.alone_with_definitions().await) } else { None };
     let Answer { response, created, .. } = dispatch(&mut call, request).await?;
     let response = convert::response(&call.row, &call.asked, response)?;
-    Ok(Answer { response, warnings: call.warnings, created })
+    Ok(Answer { response, warnings: call.warnings, annotations: call.annotations, created })
 }
 
 async fn dispatch(call: &mut Call<'_>, request: Request) -> Result<Answer, Status> {
     if let Some(subresource) = call.target.subresource.clone() {
         return subresource_verb(call, &subresource, request).await;
     }
+    // What is an act and no object is admitted by itself.
+    let is_binding = call.row.group.is_empty() && call.row.kind == "Binding";
+    let request = match reviews::is_review(&call.row) || is_binding {
+        true => {
+            let kind = call.row.gvk();
+            admission::body(call, &kind, request).await?
+        }
+        false => request,
+    };
     match request {
         Request::Get { options, .. } => read::get(call, &options).await.map(object),
         Request::List { options, .. } => read::list(call, &options).await,
@@ -77,7 +100,10 @@ async fn dispatch(call: &mut Call<'_>, request: Request) -> Result<Answer, Statu
             if let Some(review) = reviews::of(&call.row) {
                 return review(call, object).map(created);
             }
-            if call.row.group.is_empty() && call.row.kind == "Binding" {
+            if reviews::is_token_review(&call.row) {
+                return reviews::token(call, object).await.map(created);
+            }
+            if is_binding {
                 return subresources::bind(call, object, &options).await;
             }
             create::create(call, object, &options).await.map(created)
@@ -101,9 +127,7 @@ async fn patch_verb(
     scope: Scope,
 ) -> Result<Answer, Status> {
     if patch.kind == PatchType::Apply {
-        return Err(status::unsupported_media_type(
-            "server-side apply is not served: send a JSON patch, a merge patch or a strategic merge patch",
-        ));
+        return apply::apply(call, patch, options, scope).await;
     }
     patch::patch(call, patch, options, scope).await.map(object)
 }
@@ -117,6 +141,7 @@ async fn subresource_verb(
 ) -> Result<Answer, Status> {
     let declared = call.row.subresource(subresource).ok_or_else(status::no_such_resource)?.clone();
     let own_kind = declared.kind == call.row.gvk();
+    let request = if own_kind { request } else { admission::body(call, &declared.kind, request).await? };
     match (subresource, request) {
         ("scale", Request::Get { .. }) => scale::get(call).await,
         ("scale", Request::Update { object, options, .. }) => scale::update(call, object, &options).await,
@@ -131,6 +156,12 @@ async fn subresource_verb(
         ("finalize", Request::Update { object, options, .. }) if own_kind => {
             update::update(call, object, &options, Scope::Finalize).await
         }
+        ("ephemeralcontainers" | "resize", Request::Update { object, options, .. }) if own_kind => {
+            update::update(call, object, &options, changes(subresource)).await
+        }
+        ("ephemeralcontainers" | "resize", Request::Patch { patch, options, .. }) if own_kind => {
+            patch_verb(call, &patch, &options, changes(subresource)).await
+        }
         (_, Request::Get { options, .. }) if own_kind => read::get(call, &options).await.map(object),
         ("status", Request::Update { object, options, .. }) if own_kind => {
             update::update(call, object, &options, Scope::Status).await
@@ -138,8 +169,19 @@ async fn subresource_verb(
         ("status", Request::Patch { patch, options, .. }) if own_kind => {
             patch_verb(call, &patch, &options, Scope::Status).await
         }
+        ("approval", Request::Update { object, options, .. }) if own_kind => {
+            update::update(call, object, &options, Scope::Approval).await
+        }
+        ("approval", Request::Patch { patch, options, .. }) if own_kind => {
+            patch_verb(call, &patch, &options, Scope::Approval).await
+        }
         _ => Err(not_allowed()),
     }
+}
+
+/// What a subresource of a running pod changes.
+fn changes(subresource: &str) -> Scope {
+    if subresource == "resize" { Scope::Resize } else { Scope::EphemeralContainers }
 }
 
 fn object(object: Object) -> Answer {
@@ -160,6 +202,17 @@ pub(crate) fn not_allowed() -> Status {
 }
 
 impl<'a> Call<'a> {
+    /// A request of `identity` for a target of this row.
+    pub(crate) fn new(
+        server: &'a ApiServer,
+        identity: &'a Identity,
+        row: Arc<Resource>,
+        target: &'a Target,
+    ) -> Self {
+        let (warnings, annotations) = (Vec::new(), BTreeMap::new());
+        Self { server, identity, asked: row.clone(), row, target, warnings, annotations }
+    }
+
     /// Namespace and name, as far as the target has them.
     pub(crate) fn key(&self) -> ObjectKey {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
@@ -223,6 +276,15 @@ impl<'a> Call<'a> {
         Err(status::bad_request(format!("Name parameter invalid: {name:?}: {}", wrong.join(";"))))
     }
 
+    /// Tells the caller something besides, once, however often a write is tried again.
+    pub(crate) fn warn(&mut self, warnings: Vec<String>) {
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+
     pub(crate) fn not_found(&self) -> Status {
         status::not_found(&self.row.group, &self.row.plural, self.name())
     }
@@ -247,18 +309,31 @@ impl<'a> Call<'a> {
 
     /// The object as it is now.
     pub(crate) async fn current(&self) -> Result<Option<Object>, Status> {
-        self.server.cached().get(&self.row, &self.key()).await.map_err(|error| store_error(&error))
+        self.find(&self.key()).await
+    }
+
+    /// An object of the resource as it is now.
+    async fn find(&self, key: &ObjectKey) -> Result<Option<Object>, Status> {
+        let stored = self.server.stored_row(&self.row);
+        match self.server.cached().get(&stored, key).await.map_err(|error| store_error(&error))? {
+            Some(object) => convert::one_from_store(self.server, &self.row, object).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Whether it is stored otherwise than it would be stored now.
     async fn is_stale(&self, object: &Object) -> Result<bool, Status> {
-        self.server.cached().is_stale(object).await.map_err(|error| store_error(&error))
+        let stored = convert::to_store(self.server, object.clone()).await?;
+        self.server.cached().is_stale(&stored).await.map_err(|error| store_error(&error))
     }
 
-    /// Whether the caller is a node's agent, and which.
-    pub(crate) fn node(&self) -> Option<&'a str> {
-        let name = self.identity.user.strip_prefix("system:node:")?;
-        self.identity.in_group("system:nodes").then_some(name)
+    /// Fails with what is wrong with an object, and notes what its writer should know besides.
+    pub(crate) fn accept(&mut self, name: &str, findings: validation::Findings) -> Result<(), Status> {
+        if !findings.errors.is_empty() {
+            return Err(self.invalid(name, &findings.errors));
+        }
+        self.warn(findings.warnings);
+        Ok(())
     }
 }
 

@@ -3,11 +3,13 @@
 use serde_json::Value;
 
 use super::create::check_namespace;
-use super::update::{Scope, check_name, modify, replace};
+use super::update::{Scope, check_name, modify, owned, replace};
 use super::{Call, decode};
-use crate::api::{Object, Resource, Status, patch as patches, status};
+use crate::api::{Object, Resource, Status, field, patch as patches, status};
 use crate::client::{Patch, PatchType, WriteOptions};
 use crate::server::convert;
+use crate::server::managed::Owners;
+use crate::server::tree::text;
 
 /// Changes an object by a patch.
 ///
@@ -20,15 +22,28 @@ pub(super) async fn patch(
     scope: Scope,
 ) -> Result<Object, Status> {
     let change = Parsed::of(&call.row, patch)?;
+    let owners = Owners::of(call, options);
     modify(call, options.dry_run, |call, current| {
         let mut tree = convert::tree(&call.row, &call.asked, (*current.tree()).clone());
         change.apply(&call.asked, &mut tree)?;
-        check_name(call, &tree)?;
-        check_namespace(call, &mut tree)?;
-        let tree = decode::prune(call, tree, options.field_validation)?;
+        let mut tree = decode::prune(call, tree, options.field_validation)?;
+        owned(call, &owners, &mut tree, current, scope)?;
+        check_patched(call, &mut tree, current)?;
         replace(call, tree, current, scope)
     })
     .await
+}
+
+/// What a patch has made must still be the object that it was.
+pub(super) fn check_patched(call: &Call<'_>, tree: &mut Value, current: &Object) -> Result<(), Status> {
+    check_namespace(call, tree)?;
+    check_name(call, tree)?;
+    let said = text(tree, &["metadata", "uid"]);
+    if said.is_empty() || said == current.uid() {
+        return Ok(());
+    }
+    let path = field::Path::new("metadata").child("uid");
+    Err(call.invalid(current.name(), &[field::Error::invalid(&path, said, "field is immutable")]))
 }
 
 /// A patch that has been read.
@@ -54,7 +69,8 @@ impl Parsed {
             PatchType::Merge => Ok(Self::Merge(tree()?)),
             PatchType::StrategicMerge if row.schema.is_none() => Err(unsupported()),
             PatchType::StrategicMerge => Ok(Self::Strategic(tree()?)),
-            PatchType::Apply => Err(status::unsupported_media_type("server-side apply is not served")),
+            // It is no change of a tree, but merged into it by owner.
+            PatchType::Apply => Err(unsupported()),
         }
     }
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::{Call, corrupt, store_error, too_large};
+use crate::api::selector::FieldSelector;
 use crate::api::{Object, Revision, Status, field, names, status};
 use crate::client::{GetOptions, ListOptions, ObjectList, ResourceVersionMatch, Response};
-use crate::server::{Answer, continue_token};
+use crate::server::{Answer, continue_token, convert};
 use crate::store;
 use crate::store::cached::{At, ListQuery, ObjectPage};
 
@@ -50,16 +51,19 @@ pub(super) async fn list(call: &Call<'_>, options: &ListOptions) -> Result<Answe
 pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<ObjectList, Status> {
     check(options)?;
     check_fields(call, &options.fields)?;
+    let fields = named_fields(call, &options.fields)?;
     let (at, start) = start(call, options)?;
+    let (fields, converted) = convert::split(call.server, &call.row, &fields);
     let query = ListQuery {
         namespace: call.target.namespace.clone(),
         labels: options.labels.clone(),
-        fields: options.fields.clone(),
+        fields,
         at,
         limit: limit(options).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         start,
     };
-    let list = async || call.server.cached().list(&call.row, &query).await;
+    let stored = call.server.stored_row(&call.row);
+    let list = async || call.server.cached().list(&stored, &query).await;
     let page = match (list().await, at) {
         (Err(store::Error::FutureRevision { .. }), At::AtLeast(asked) | At::Exact(asked)) => {
             happened(call, asked).await?;
@@ -68,11 +72,27 @@ pub(super) async fn page(call: &Call<'_>, options: &ListOptions) -> Result<Objec
         (page, _) => page,
     };
     match page {
-        Ok(page) => Ok(answer(call, page)),
+        Ok(mut page) => {
+            page.items = convert::from_store(call.server, &call.row, page.items).await?;
+            if let Some(fields) = converted {
+                page.items.retain(|item| fields.matches(item) == Some(true));
+                page.remaining = None;
+            }
+            Ok(answer(call, page))
+        }
         Err(store::Error::Compacted { .. }) if query.start.is_some() => Err(continue_expired(call, &query)),
         Err(store::Error::Unreadable { values, more }) => Err(corrupt::list_error(call, &values, more)),
         Err(error) => Err(store_error(&error)),
     }
+}
+
+/// The field selector of a list or watch; one whose target has a name is of that one object.
+pub(super) fn named_fields(call: &Call<'_>, fields: &FieldSelector) -> Result<FieldSelector, Status> {
+    let Some(name) = &call.target.name else { return Ok(fields.clone()) };
+    if !fields.is_empty() && fields.required("metadata.name") != Some(name) {
+        return Err(status::bad_request("fieldSelector metadata.name doesn't match requested name"));
+    }
+    Ok(fields.clone().and("metadata.name", name))
 }
 
 fn answer(call: &Call<'_>, page: ObjectPage) -> ObjectList {

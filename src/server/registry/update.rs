@@ -5,13 +5,15 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::create::{check_namespace, create_tree, default};
+use super::scale::{self, Paths};
 use super::{Call, decode, store_error};
-use crate::api::{Object, Revision, Status, field, status};
+use crate::api::{Object, Revision, Status, field, status, warnings};
 use crate::client::{Payload, Response, WriteOptions};
 use crate::server::allocate::{Avoid, Claims};
 use crate::server::authorize::refusal;
+use crate::server::managed::{Owners, keep_times};
 use crate::server::tree::{at, copy_field, finalizers, map_mut, metadata_mut, text};
-use crate::server::{Answer, Attributes, Decision, admission, strategy};
+use crate::server::{Answer, Attributes, Decision, admission, convert, strategy};
 use crate::store::cached;
 
 pub(crate) use crate::store::cached::Change;
@@ -23,8 +25,14 @@ pub(crate) enum Scope {
     Main,
     /// The status.
     Status,
+    /// The decision on a request for a certificate.
+    Approval,
     /// `spec.finalizers` of a namespace.
     Finalize,
+    /// `spec.ephemeralContainers` of a pod.
+    EphemeralContainers,
+    /// CPU and memory of a pod's containers.
+    Resize,
 }
 
 /// What becomes of an object.
@@ -33,12 +41,24 @@ pub(crate) enum Next {
     Keep,
     /// It becomes this.
     Put(Box<Object>),
+    /// It becomes this, as far as admission, its kind and validation let it.
+    Replace(Box<Replacement>),
+    /// The deletion that was asked for, once admission has looked at it.
+    Delete(Box<Next>),
     /// It becomes this, and waits until it may go; so it does not expire.
     Mark(Box<Object>),
     /// It goes, because that was asked for; this is its last state.
     Remove(Box<Object>),
     /// It goes, because a change has left it nothing to wait for; this is its last state.
     Finish(Box<Object>),
+}
+
+/// What somebody wants an object to be.
+pub(crate) struct Replacement {
+    tree: Value,
+    scope: Scope,
+    /// Where it was asked for by the object's Scale: where the replicas stand.
+    scale: Option<Paths>,
 }
 
 /// How a commit of one object and its claims ended.
@@ -64,6 +84,7 @@ pub(super) async fn update(
     check_name(call, &tree)?;
     check_namespace(call, &mut tree)?;
     let creates = scope == Scope::Main && strategy::of(&call.row).create_on_update;
+    let owners = Owners::of(call, options);
     loop {
         if creates && call.current().await?.is_none() {
             match create_absent(call, tree.clone(), options).await {
@@ -72,7 +93,12 @@ pub(super) async fn update(
                 answer => return answer,
             }
         }
-        let change = |call: &mut Call<'_>, current: &Object| replace(call, tree.clone(), current, scope);
+        let change = |call: &mut Call<'_>, current: &Object| {
+            check_uid(call, &tree, current.uid())?;
+            let mut new = tree.clone();
+            owned(call, &owners, &mut new, current, scope)?;
+            replace(call, new, current, scope)
+        };
         match modify(call, options.dry_run, change).await {
             // It has gone meanwhile: it is made.
             Err(status) if creates && status.code == 404 && call.current().await?.is_none() => {}
@@ -87,12 +113,18 @@ async fn create_absent(call: &mut Call<'_>, tree: Value, options: &WriteOptions)
     if !matches!(text(&tree, &["metadata", "resourceVersion"]), "" | "0") {
         return Err(call.conflict(status::OBJECT_MODIFIED));
     }
-    let attributes = Attributes::on("create", call.target);
-    if let Decision::Deny { reason } = call.server.authorize(call.identity, &attributes) {
-        return Err(refusal(call.identity, &attributes, &reason));
-    }
+    check_create(call)?;
     let object = create_tree(call, tree, options).await?;
     Ok(Answer { created: true, ..Response::Object(object).into() })
+}
+
+/// Who changes an object that is not there must be allowed to make it.
+pub(super) fn check_create(call: &Call<'_>) -> Result<(), Status> {
+    let attributes = Attributes::on("create", call.target);
+    match call.server.authorize(call.identity, &attributes) {
+        Decision::Deny { reason } => Err(refusal(call.identity, &attributes, &reason)),
+        Decision::Allow => Ok(()),
+    }
 }
 
 /// Reads an object, decides what becomes of it and commits that, again and again until nobody
@@ -107,11 +139,18 @@ where
     let mut avoid = Avoid::default();
     loop {
         let Some(current) = call.current().await? else { return Err(call.not_found()) };
-        admission::modify(call, &current)?;
-        let next = decide(call, &current)?;
+        let next = match decide(call, &current)? {
+            Next::Replace(wanted) => replaced(call, *wanted, &current, dry_run).await?,
+            Next::Delete(next) => {
+                admission::delete(call, &current, dry_run).await?;
+                *next
+            }
+            next => next,
+        };
         let (marks, finishes) = (matches!(next, Next::Mark(_)), matches!(next, Next::Finish(_)));
         let (object, claims, removed) = match next {
             Next::Keep if dry_run || !call.is_stale(&current).await? => return Ok(current),
+            Next::Replace(_) | Next::Delete(_) => unreachable!("they have come to something else"),
             // What it is does not change, but how it is stored.
             Next::Keep => (current.clone(), Claims::default(), false),
             Next::Put(object) | Next::Mark(object) => {
@@ -147,19 +186,64 @@ where
     }
 }
 
-/// What becomes of an object that is to be `new`.
+/// Gives an object that is to be `new` its defaults and its owners.
+pub(super) fn owned(
+    call: &Call<'_>,
+    owners: &Owners,
+    new: &mut Value,
+    current: &Object,
+    scope: Scope,
+) -> Result<(), Status> {
+    if !matches!(scope, Scope::Status | Scope::Approval | Scope::Finalize) || call.row.custom.is_some() {
+        default(call, new)?;
+    }
+    owners.update(&current.tree(), new);
+    Ok(())
+}
+
+/// What becomes of an object that is to be `new`, which has its defaults and its owners.
 pub(crate) fn replace(
     call: &mut Call<'_>,
-    mut new: Value,
+    new: Value,
     current: &Object,
     scope: Scope,
 ) -> Result<Next, Status> {
-    let old = current.tree();
-    check_uid(call, &new, current.uid())?;
     check_revision(call, &new, current)?;
-    if scope == Scope::Main {
-        default(call, &mut new)?;
+    Ok(Next::Replace(Box::new(Replacement { tree: new, scope, scale: None })))
+}
+
+/// The same, where that was asked for by the object's Scale.
+pub(super) fn replace_scaled(
+    call: &mut Call<'_>,
+    new: Value,
+    current: &Object,
+    paths: &Paths,
+) -> Result<Next, Status> {
+    match replace(call, new, current, Scope::Main)? {
+        Next::Replace(wanted) => {
+            Ok(Next::Replace(Box::new(Replacement { scale: Some(paths.clone()), ..*wanted })))
+        }
+        next => Ok(next),
     }
+}
+
+/// What becomes of an object that is to be replaced: admission and the kind have their say, and what comes
+/// of it is validated.
+async fn replaced(
+    call: &mut Call<'_>,
+    wanted: Replacement,
+    current: &Object,
+    dry_run: bool,
+) -> Result<Next, Status> {
+    let Replacement { tree: mut new, scope, scale } = wanted;
+    let old = current.tree();
+    match &scale {
+        Some(paths) => scale::admit(call, paths, &mut new, current, dry_run).await?,
+        None => admission::update(call, &mut new, current, dry_run).await?,
+    }
+    // No step makes it another object.
+    check_name(call, &new)?;
+    check_namespace(call, &mut new)?;
     keep_metadata(&mut new, &old);
     let rules = strategy::of(&call.row);
     let mut new = match scope {
@@ -167,32 +251,57 @@ pub(crate) fn replace(
             if rules.keeps_status(&call.row) {
                 keep_status(&mut new, &old);
             }
-            (rules.update)(&strategy::Context::of(call), &mut new, &old);
+            let context = strategy::Context::of(call);
+            (rules.update)(&context, &mut new, &old);
+            let warnings = context.warnings();
+            call.warn(warnings);
             new
         }
-        Scope::Status => status_only(rules, &call.row, new, &old),
+        Scope::Status => status_only(call, rules, new, &old),
+        Scope::Approval => status_only(call, &strategy::certificates::APPROVAL, new, &old),
         Scope::Finalize => {
             let mut kept = (*old).clone();
             copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "finalizers");
+            copy_field(metadata_mut(&mut kept), new["metadata"].as_object(), "managedFields");
             kept
         }
+        Scope::EphemeralContainers => strategy::pod::with_ephemeral_containers(&new, &old),
+        Scope::Resize => strategy::pod::resized(new, &old),
     };
-    if scope == Scope::Main && rules.tracks_generation() && rules.is_new_generation(&call.row, &new, &old) {
+    let spec_may_change = !matches!(scope, Scope::Status | Scope::Approval | Scope::Finalize);
+    if spec_may_change && rules.tracks_generation() && rules.is_new_generation(&call.row, &new, &old) {
         let next = current.generation() + 1;
         metadata_mut(&mut new).insert("generation".into(), next.into());
     }
+    keep_times(&mut new, &old);
     let next = call.object(new)?;
     if next.body() == current.body() {
+        if scale.is_none() {
+            admission::updated(call, &next, current, dry_run).await?;
+        }
         return Ok(if is_finished(&old, &old) { Next::Finish(Box::new(next)) } else { Next::Keep });
     }
     let rules = call.server.validation();
-    let errors = match scope {
-        Scope::Main => rules.update(&next, current),
-        Scope::Status | Scope::Finalize => rules.update_status(&next, current),
+    let findings = match scope {
+        Scope::Main => rules.judge_update(&next, current),
+        Scope::Status => rules.judge_update_status(&next, current),
+        Scope::Finalize => rules.update_finalize_tree(&call.row, &next.tree(), &old).into(),
+        Scope::EphemeralContainers => {
+            rules.update_ephemeral_containers_tree(&call.row, &next.tree(), &old).into()
+        }
+        Scope::Resize => rules.update_resize_tree(&call.row, &next.tree(), &old).into(),
+        Scope::Approval => rules.update_approval(&next, current).into(),
     };
+    call.accept(current.name(), findings)?;
+    let next = convert::as_stored(call.server, next)?;
     let tree = next.tree();
-    if !errors.is_empty() {
-        return Err(call.invalid(current.name(), &errors));
+    if scale.is_none() {
+        admission::updated(call, &next, current, dry_run).await?;
+    }
+    match scope {
+        Scope::Main => call.warn(warnings::update(&call.row, &tree, &old)),
+        Scope::Status => call.warn(warnings::update_status(&call.row, &tree)),
+        Scope::Approval | Scope::Finalize | Scope::EphemeralContainers | Scope::Resize => {}
     }
     Ok(if is_finished(&tree, &old) { Next::Finish(Box::new(next)) } else { Next::Put(Box::new(next)) })
 }
@@ -238,7 +347,7 @@ fn check_uid(call: &Call<'_>, new: &Value, found: &str) -> Result<(), Status> {
 /// 409: what a write insists on does not hold of what is stored.
 ///
 /// Source: `Preconditions.Check` and `NewInvalidObjError` of `k8s.io/apiserver/pkg/storage` (1.36).
-pub(super) fn precondition_failed(call: &Call<'_>, what: &str, said: &str, found: &str) -> Status {
+pub(crate) fn precondition_failed(call: &Call<'_>, what: &str, said: &str, found: &str) -> Status {
     let namespace = Some(call.namespace()).filter(|namespace| !namespace.is_empty());
     let key = call.row.storage_key(namespace, Some(call.name()));
     call.conflict(&format!(
@@ -262,15 +371,8 @@ pub(super) fn check_name(call: &Call<'_>, tree: &Value) -> Result<(), Status> {
 fn keep_metadata(new: &mut Value, old: &Value) {
     let metadata = metadata_mut(new);
     let kept = old["metadata"].as_object();
-    // Nobody is recorded as a manager here, so who was elsewhere stays it.
-    for field in [
-        "uid",
-        "generation",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "managedFields",
-    ] {
+    for field in ["uid", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    {
         copy_field(metadata, kept, field);
     }
     metadata.remove("selfLink");
@@ -283,18 +385,19 @@ fn keep_status(new: &mut Value, old: &Value) {
 }
 
 /// The old object with the new status, and with what else the kind lets a status update change.
-fn status_only(rules: &strategy::Strategy, row: &crate::api::Resource, new: Value, old: &Value) -> Value {
+fn status_only(call: &Call<'_>, rules: &strategy::Strategy, new: Value, old: &Value) -> Value {
     let mut kept = old.clone();
     if let Some(kept) = kept.as_object_mut() {
         copy_field(kept, new.as_object(), "status");
     }
-    if rules.status_writes_metadata(row) {
-        let fresh = new["metadata"].as_object();
+    let fresh = new["metadata"].as_object();
+    copy_field(metadata_mut(&mut kept), fresh, "managedFields");
+    if rules.status_writes_metadata(&call.row) {
         for field in ["labels", "annotations", "finalizers"] {
             copy_field(metadata_mut(&mut kept), fresh, field);
         }
     }
-    (rules.update_status)(&mut kept, old);
+    (rules.update_status)(&strategy::Context::of(call), &mut kept, old);
     kept
 }
 
@@ -307,6 +410,7 @@ impl super::super::ApiServer {
         claims: &Claims,
         ttl: Option<Duration>,
     ) -> Result<Committed, Status> {
+        let change = convert::change(self, change).await?;
         let changes = std::iter::once(change).chain(claims.changes()).collect();
         let outcome = match ttl {
             None => self.cached().commit(changes).await,

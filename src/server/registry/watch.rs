@@ -1,22 +1,19 @@
 //! Watch.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 
-use super::read::{check_fields, happened, invalid_options};
+use super::read::{check_fields, happened, invalid_options, named_fields};
 use super::{Call, store_error};
-use crate::api::{Revision, Status, field, status};
+use crate::api::selector::FieldSelector;
+use crate::api::{ObjectKey, Revision, Status, field, status};
 use crate::client::{self, ResourceVersionMatch, Response, WatchEvent, WatchOptions};
 use crate::env::{Clock, Tasks};
-use crate::server::Answer;
+use crate::server::{Answer, convert};
 use crate::store;
-use crate::store::cached::{ObjectEvent, ObjectWatch, WatchQuery};
-
-/// A watch that says nothing of its length ends after this, plus up to as much again.
-///
-/// Source: `--min-request-timeout` of kube-apiserver (1.36).
-const SHORTEST: Duration = Duration::from_secs(1800);
+use crate::store::cached::{At, ListQuery, ObjectEvent, ObjectWatch, WatchQuery};
 
 /// Follows many objects.
 pub(super) async fn watch(call: &Call<'_>, options: WatchOptions) -> Result<Answer, Status> {
@@ -25,13 +22,8 @@ pub(super) async fn watch(call: &Call<'_>, options: WatchOptions) -> Result<Answ
     let from = options.resource_version.filter(|revision| *revision != Revision::NONE);
     // Without sendInitialEvents, a watch from nothing or from 0 still begins with all that exists.
     let initial = options.send_initial_events.unwrap_or(from.is_none());
-    let mut fields = options.fields.clone();
-    if let Some(name) = &call.target.name {
-        if !fields.is_empty() && fields.required("metadata.name") != Some(name) {
-            return Err(status::bad_request("fieldSelector metadata.name doesn't match requested name"));
-        }
-        fields = fields.and("metadata.name", name);
-    }
+    let fields = named_fields(call, &options.fields)?;
+    let (fields, converted) = convert::split(call.server, &call.row, &fields);
     let query = WatchQuery {
         namespace: call.target.namespace.clone(),
         labels: options.labels.clone(),
@@ -45,7 +37,8 @@ pub(super) async fn watch(call: &Call<'_>, options: WatchOptions) -> Result<Answ
     {
         return Ok(failed(why));
     }
-    let watch = match call.server.cached().watch(&call.row, &query).await {
+    let stored = call.server.stored_row(&call.row);
+    let watch = match call.server.cached().watch(&stored, &query).await {
         Ok(watch) => watch,
         Err(store::Error::Compacted { oldest }) => {
             return Ok(failed(expired(from.unwrap_or_default(), oldest)));
@@ -53,9 +46,46 @@ pub(super) async fn watch(call: &Call<'_>, options: WatchOptions) -> Result<Answ
         Err(error) => return Err(store_error(&error)),
     };
     let env = call.server.env();
-    let length = options.timeout.unwrap_or_else(|| call.server.watch_jitter(SHORTEST));
-    let events = events(watch, options.bookmarks);
+    let length =
+        options.timeout.unwrap_or_else(|| call.server.watch_jitter(call.server.limits().min_request_timeout));
+    let (server, row) = (call.server.clone(), call.row.clone());
+    let events = convert::events(server, row, events(watch, options.bookmarks)).boxed();
+    let events = match converted {
+        None => events,
+        Some(fields) => {
+            let known = match from.filter(|_| !initial) {
+                Some(from) => matching(call, &query, from, &fields).await?,
+                None => BTreeSet::new(),
+            };
+            convert::select(events, fields, known).boxed()
+        }
+    };
     Ok(Response::Watch(Box::pin(limit(events, length, env.clock.clone(), env.tasks.clone()))).into())
+}
+
+/// The objects that a watch would have told of that began earlier than from this revision.
+async fn matching(
+    call: &Call<'_>,
+    query: &WatchQuery,
+    from: Revision,
+    fields: &FieldSelector,
+) -> Result<BTreeSet<ObjectKey>, Status> {
+    let list = ListQuery {
+        namespace: query.namespace.clone(),
+        labels: query.labels.clone(),
+        fields: query.fields.clone(),
+        at: At::Exact(from),
+        ..ListQuery::default()
+    };
+    let stored = call.server.stored_row(&call.row);
+    let page = match call.server.cached().list(&stored, &list).await {
+        Ok(page) => page,
+        Err(store::Error::Compacted { oldest }) => return Err(expired(from, oldest)),
+        Err(error) => return Err(store_error(&error)),
+    };
+    let items = convert::from_store(call.server, &call.row, page.items).await?;
+    let matching = items.iter().filter(|item| fields.matches(item) == Some(true));
+    Ok(matching.map(|item| item.key().clone()).collect())
 }
 
 /// A watch that tells why it cannot begin, and ends: once its options are found to be right, Kubernetes

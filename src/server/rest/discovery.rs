@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::api::resource::version_rank;
 use crate::api::{Resource, Scheme, Scope, Subresource};
 
 /// `/api`.
@@ -74,8 +75,8 @@ pub(crate) fn resource_list(scheme: &Scheme, group: &str, version: &str) -> Opti
     }))
 }
 
-/// Everything at `/api` (`core`) or `/apis`, in this version of `apidiscovery.k8s.io`.
-pub(crate) fn aggregated(scheme: &Scheme, core: bool, version: &str) -> Value {
+/// Everything at `/api` (`core`) or `/apis`.
+pub(crate) fn aggregated(scheme: &Scheme, core: bool) -> Value {
     let items: Vec<Value> = groups(scheme)
         .into_iter()
         .filter(|(group, _)| group.is_empty() == core)
@@ -97,7 +98,7 @@ pub(crate) fn aggregated(scheme: &Scheme, core: bool, version: &str) -> Value {
         .collect();
     json!({
         "kind": "APIGroupDiscoveryList",
-        "apiVersion": format!("apidiscovery.k8s.io/{version}"),
+        "apiVersion": "apidiscovery.k8s.io/v2",
         "metadata": {},
         "items": items,
     })
@@ -186,25 +187,11 @@ fn group_rank(group: &str) -> usize {
         "node.k8s.io",
         "discovery.k8s.io",
         "flowcontrol.apiserver.k8s.io",
+        "internal.apiserver.k8s.io",
+        "resource.k8s.io",
+        "storagemigration.k8s.io",
     ];
     ORDER.iter().position(|known| *known == group).unwrap_or(ORDER.len())
-}
-
-/// How versions compare: released before beta before alpha, higher numbers first, and what is no
-/// such version last (`k8s.io/apimachinery/pkg/version.CompareKubeAwareVersionStrings`).
-fn version_rank(version: &str) -> (u8, u64, u64) {
-    let Some(rest) = version.strip_prefix('v') else { return (0, 0, 0) };
-    let digits = rest.len() - rest.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
-    let Ok(major) = rest[..digits].parse() else { return (0, 0, 0) };
-    let minor = |text: &str| text.parse().ok();
-    match &rest[digits..] {
-        "" => (3, major, 0),
-        tail => {
-            let beta = tail.strip_prefix("beta").and_then(minor).map(|minor| (2, major, minor));
-            let alpha = || tail.strip_prefix("alpha").and_then(minor).map(|minor| (1, major, minor));
-            beta.or_else(alpha).unwrap_or((0, 0, 0))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -256,10 +243,10 @@ mod tests {
 
     #[test]
     fn everything_at_once() {
-        let core = aggregated(&scheme(), true, "v2");
+        let core = aggregated(&scheme(), true);
         assert_eq!(core["items"].as_array().unwrap().len(), 1);
         assert_eq!(core["items"][0]["versions"][0]["resources"][0]["responseKind"]["kind"], "Pod");
-        let rest = aggregated(&scheme(), false, "v2");
+        let rest = aggregated(&scheme(), false);
         assert_eq!(rest["items"][0]["metadata"]["name"], "apps");
         assert_eq!(rest["items"][1]["versions"][0]["version"], "v1");
     }

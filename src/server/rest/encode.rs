@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::ResponseBody;
+use super::list::JsonList;
 use super::negotiate::{self, Encoding, Format, Shape};
 use super::table::{self, IncludeObject};
 use crate::api::schema::{self, ProtobufError};
@@ -15,6 +16,7 @@ use crate::api::{Object, Resource, Status, manifest, status};
 use crate::client::{self, ObjectList};
 use crate::env::Clock;
 use crate::server::Answer;
+use crate::server::metrics::WatchSeries;
 
 /// What Kubernetes says of a custom resource that is to be written or read as protobuf.
 pub(super) const NO_PROTOBUF: &str = "object *unstructured.Unstructured does not implement the protobuf \
@@ -28,6 +30,8 @@ pub(crate) struct Encoder {
     pub(crate) clock: Clock,
     /// The row that the request is about: what bookmarks are said to be.
     pub(crate) resource: Option<Arc<Resource>>,
+    /// Where the events of a watch are counted.
+    pub(crate) series: Option<Arc<WatchSeries>>,
 }
 
 impl Encoder {
@@ -35,12 +39,16 @@ impl Encoder {
     pub(crate) fn answer(&self, answer: Answer) -> Response<ResponseBody> {
         let code = if answer.created { StatusCode::CREATED } else { StatusCode::OK };
         let mut response = match answer.response {
-            client::Response::Object(object) => self.send(code, self.object(&object)),
-            client::Response::List(list) => self.send(code, self.list(&list)),
-            client::Response::Watch(stream) => self.watch(stream),
+            client::Response::Object(object) => {
+                self.send(code, self.object(&object).map(ResponseBody::whole))
+            }
+            client::Response::List(list) => self.send(code, self.list(list)),
+            client::Response::Watch(stream) => {
+                self.watch(stream).unwrap_or_else(|status| self.failure(&status))
+            }
             client::Response::Status(status) => {
                 let code = StatusCode::from_u16(status.code).unwrap_or(code);
-                self.send(code, self.value(&status_value(&status)))
+                self.send(code, self.value(&status_value(&status)).map(ResponseBody::whole))
             }
             client::Response::Raw(raw) => raw.map(ResponseBody::from),
             client::Response::Connection { .. } => {
@@ -57,13 +65,13 @@ impl Encoder {
 
     /// A response of one document.
     pub(crate) fn document(&self, document: Value) -> Response<ResponseBody> {
-        self.send(StatusCode::OK, self.value(&document))
+        self.send(StatusCode::OK, self.value(&document).map(ResponseBody::whole))
     }
 
-    fn send(&self, code: StatusCode, bytes: Result<Bytes, ProtobufError>) -> Response<ResponseBody> {
-        match bytes {
-            Ok(bytes) => respond(code, self.format.content_type(), ResponseBody::whole(bytes)),
-            Err(error) => self.failure(&unwritable(&error)),
+    fn send(&self, code: StatusCode, body: Result<ResponseBody, Status>) -> Response<ResponseBody> {
+        match body {
+            Ok(body) => respond(code, self.format.content_type(), body),
+            Err(status) => self.failure(&status),
         }
     }
 
@@ -72,22 +80,20 @@ impl Encoder {
         failure_as(&Format { shape: Shape::Own, pretty: false, ..self.format.clone() }, status)
     }
 
-    fn value(&self, value: &Value) -> Result<Bytes, ProtobufError> {
-        encode(&self.format, value)
+    fn value(&self, value: &Value) -> Result<Bytes, Status> {
+        encode(&self.format, value).map_err(|error| unwritable(&error))
     }
 
-    /// JSON that exists, in the form that was asked for.
-    fn json(&self, bytes: Bytes) -> Result<Bytes, ProtobufError> {
-        if self.format.encoding == Encoding::Json && !self.format.pretty {
-            return Ok(bytes);
+    fn object(&self, object: &Object) -> Result<Bytes, Status> {
+        if let Shape::MetadataList(_) = self.format.shape {
+            let kind = go_type(object.resource());
+            return Err(negotiate::not_acceptable(&format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list (*{kind})"
+            )));
         }
-        serde_json::from_slice(&bytes).map_or(Ok(bytes), |value| self.value(&value))
-    }
-
-    fn object(&self, object: &Object) -> Result<Bytes, ProtobufError> {
         match self.shaped(object, true) {
             Some(value) => self.value(&value),
-            None => self.own(object),
+            None => self.own(object).map_err(|error| unwritable(&error)),
         }
     }
 
@@ -95,7 +101,8 @@ impl Encoder {
     pub(super) fn own(&self, object: &Object) -> Result<Bytes, ProtobufError> {
         match self.format.encoding {
             Encoding::Protobuf => object.protobuf(),
-            Encoding::Json | Encoding::Yaml => self.json(object.encode()),
+            Encoding::Json if !self.format.pretty => Ok(object.encode()),
+            Encoding::Json | Encoding::Yaml => encode(&self.format, &object.tree()),
         }
     }
 
@@ -110,11 +117,11 @@ impl Encoder {
                 Some(table::table(version, metadata, columns, vec![row]))
             }
             Shape::Metadata(version) => Some(table::metadata(&object.tree(), version)),
-            Shape::Own | Shape::Discovery(_) => None,
+            Shape::Own | Shape::MetadataList(_) | Shape::Discovery => None,
         }
     }
 
-    fn list(&self, list: &ObjectList) -> Result<Bytes, ProtobufError> {
+    fn list(&self, list: ObjectList) -> Result<ResponseBody, Status> {
         let mut metadata = Map::new();
         metadata.insert("resourceVersion".into(), list.revision.to_string().into());
         if let Some(token) = &list.continue_token {
@@ -128,15 +135,23 @@ impl Encoder {
             Shape::Table(version) => {
                 let now = self.clock.now();
                 let rows = list.items.iter().map(|object| table::row(object, self.include, version, now));
-                self.value(&table::table(version, metadata, table::columns(&list.resource), rows.collect()))
+                let columns = table::columns(&list.resource);
+                self.value(&table::table(version, metadata, columns, rows.collect())).map(ResponseBody::whole)
             }
-            Shape::Metadata(version) => {
+            Shape::Metadata(_) => {
+                let kind = go_type(&list.resource);
+                Err(negotiate::not_acceptable(&format!(
+                    "you requested PartialObjectMetadata, but the requested object is a list (*{kind}List)"
+                )))
+            }
+            Shape::MetadataList(version) => {
                 let items = list.items.iter().map(|object| table::metadata(&object.tree(), version));
                 let api_version = format!("meta.k8s.io/{version}");
                 if self.format.encoding == Encoding::Protobuf {
                     let kind = "PartialObjectMetadata";
                     return schema::encode_protobuf_list(&api_version, kind, &metadata, items)
-                        .map(Bytes::from);
+                        .map(ResponseBody::whole)
+                        .map_err(|error| unwritable(&error));
                 }
                 self.value(&json!({
                     "kind": "PartialObjectMetadataList",
@@ -144,33 +159,44 @@ impl Encoder {
                     "metadata": metadata,
                     "items": items.collect::<Vec<_>>(),
                 }))
+                .map(ResponseBody::whole)
             }
-            Shape::Own | Shape::Discovery(_) => {
+            Shape::Own | Shape::Discovery => {
                 let resource = &list.resource;
                 if self.format.encoding == Encoding::Protobuf {
                     let items = list.items.iter().map(Object::tree);
                     let (version, kind) = (resource.api_version(), &resource.kind);
-                    return schema::encode_protobuf_list(&version, kind, &metadata, items).map(Bytes::from);
+                    return schema::encode_protobuf_list(&version, kind, &metadata, items)
+                        .map(ResponseBody::whole)
+                        .map_err(|error| unwritable(&error));
                 }
                 let head = format!(
-                    r#"{{"kind":"{}List","apiVersion":"{}","metadata":{metadata},"items":["#,
-                    resource.kind,
+                    r#"{{"kind":"{}","apiVersion":"{}","metadata":{metadata},"items":["#,
+                    resource.list_kind(),
                     resource.api_version()
                 );
-                let size: usize = list.items.iter().map(|object| object.body().len() + 32).sum();
-                let mut out = BytesMut::with_capacity(head.len() + size + 2);
-                out.extend_from_slice(head.as_bytes());
-                for (index, object) in list.items.iter().enumerate() {
-                    if index > 0 {
-                        out.extend_from_slice(b",");
-                    }
-                    out.extend_from_slice(&object.encode());
+                let list = JsonList::new(head, list.items);
+                if self.format.encoding == Encoding::Json && !self.format.pretty {
+                    return Ok(ResponseBody::pieces(list));
                 }
-                out.extend_from_slice(b"]}");
-                self.json(out.freeze())
+                let tree = serde_json::from_slice(&list.whole());
+                self.value(&tree.map_err(|error| status::internal(error.to_string()))?)
+                    .map(ResponseBody::whole)
             }
         }
     }
+}
+
+/// What Go calls the objects of a row, which is said of those that have another shape than was asked for.
+fn go_type(row: &Resource) -> String {
+    if row.schema.is_none() {
+        return "unstructured.Unstructured".into();
+    }
+    let package = match row.group.split('.').next().unwrap_or_default() {
+        "" | "events" => "core",
+        package => package,
+    };
+    format!("{package}.{}", row.kind)
 }
 
 /// The value of a `Warning` header: code 299, no agent, the text in quotes.
@@ -221,6 +247,14 @@ fn failure_as(format: &Format, status: &Status) -> Response<ResponseBody> {
 /// A response of plain text.
 pub(crate) fn plain(text: impl Into<Bytes>) -> Response<ResponseBody> {
     respond(StatusCode::OK, HeaderValue::from_static("text/plain; charset=utf-8"), ResponseBody::whole(text))
+}
+
+/// A response of plain text that says what is wrong, as Go's own servers write it.
+pub(super) fn text(code: StatusCode, text: &str) -> Response<ResponseBody> {
+    let mut response = plain(format!("{text}\n"));
+    *response.status_mut() = code;
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// A response of plain text, as it comes.

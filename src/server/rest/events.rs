@@ -3,14 +3,14 @@
 //! Each is encoded when the connection asks for it.
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::ResponseBody;
 use super::encode::{Encoder, encode, respond, status_value, unwritable};
-use super::negotiate::{Encoding, Format, Shape};
+use super::negotiate::{self, Encoding, Format, Shape};
 use super::table;
 use crate::api::schema::{self, ProtobufError};
 use crate::api::{Status, status};
@@ -18,14 +18,36 @@ use crate::client::{WatchEvent, WatchStream};
 
 impl Encoder {
     /// The response that is these events.
-    pub(super) fn watch(&self, events: WatchStream) -> Response<ResponseBody> {
-        // YAML has no way to say where one event ends; neither has pretty JSON.
-        let (encoding, content_type) = match self.format.encoding {
-            Encoding::Protobuf => (Encoding::Protobuf, "application/vnd.kubernetes.protobuf;stream=watch"),
-            Encoding::Json | Encoding::Yaml => (Encoding::Json, "application/json"),
+    ///
+    /// # Errors
+    ///
+    /// 406 where events cannot be written as was asked.
+    pub(super) fn watch(&self, events: WatchStream) -> Result<Response<ResponseBody>, Status> {
+        let (content_type, told) = self.events(events)?;
+        let content_type = HeaderValue::from_static(content_type);
+        let mut response = respond(StatusCode::OK, content_type, ResponseBody::stream(told.map(Ok)));
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+        Ok(response)
+    }
+
+    /// These events, each encoded when it is asked for, and their media type.
+    ///
+    /// # Errors
+    ///
+    /// 406 where events cannot be written as was asked: YAML has no way to say where one ends.
+    pub(super) fn events(
+        &self,
+        events: WatchStream,
+    ) -> Result<(&'static str, impl Stream<Item = Bytes> + Send + Unpin + use<>), Status> {
+        let content_type = match self.format.encoding {
+            Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+            Encoding::Json => "application/json",
+            Encoding::Yaml => return Err(negotiate::not_streamed()),
         };
-        let encoder =
-            Self { format: Format { encoding, pretty: false, ..self.format.clone() }, ..self.clone() };
+        // Neither has pretty JSON.
+        let encoder = Self { format: Format { pretty: false, ..self.format.clone() }, ..self.clone() };
         let mut first = true;
         let told = events.map(move |event| {
             let told = match &event {
@@ -33,14 +55,13 @@ impl Encoder {
                 Err(error) => Ok(encoder
                     .error(&error.status().cloned().unwrap_or_else(|| status::internal(error.to_string())))),
             };
-            Ok(told.unwrap_or_else(|error| encoder.error(&unwritable(&error))))
+            let told = told.unwrap_or_else(|error| encoder.error(&unwritable(&error)));
+            if let Some(series) = &encoder.series {
+                series.sent(told.len());
+            }
+            told
         });
-        let content_type = HeaderValue::from_static(content_type);
-        let mut response = respond(StatusCode::OK, content_type, ResponseBody::stream(told));
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-        response
+        Ok((content_type, told))
     }
 
     fn event(&self, event: &WatchEvent, first: bool) -> Result<Bytes, ProtobufError> {
@@ -56,11 +77,12 @@ impl Encoder {
                 return self.told("BOOKMARK", &encode(&self.format, &self.bookmark(metadata))?);
             }
         };
-        let bytes = match self.shaped(object, first) {
-            Some(value) => encode(&self.format, &value)?,
-            None => self.own(object)?,
-        };
-        self.told(kind, &bytes)
+        match (self.shaped(object, first), self.format.encoding) {
+            (Some(value), _) => self.told(kind, &encode(&self.format, &value)?),
+            // Written once, for all who watch it.
+            (None, Encoding::Json) => Ok(object.event_line(kind)),
+            (None, _) => self.told(kind, &self.own(object)?),
+        }
     }
 
     fn error(&self, status: &Status) -> Bytes {
@@ -84,7 +106,7 @@ impl Encoder {
         };
         let object = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata});
         match self.format.shape {
-            Shape::Own | Shape::Discovery(_) => object,
+            Shape::Own | Shape::MetadataList(_) | Shape::Discovery => object,
             Shape::Metadata(version) => table::metadata(&object, version),
             Shape::Table(version) => {
                 let list_metadata = json!({ "resourceVersion": object["metadata"]["resourceVersion"] });

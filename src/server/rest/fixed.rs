@@ -1,21 +1,25 @@
 //! The paths that are no resource: discovery, OpenAPI, health, version.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, HeaderValue, IF_NONE_MATCH, VARY, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::ResponseBody;
 use super::discovery;
-use super::encode::{Encoder, plain};
+use super::encode::{self, Encoder, plain, text};
 use super::negotiate::{Format, Shape};
 use super::openapi::openapi;
 use super::openapi_v2::openapi_v2;
 use super::table::IncludeObject;
-use crate::api::{Scheme, Status, status};
+use crate::api::{Status, status};
 use crate::client::wire::{ApiPath, Query};
-use crate::server::ApiServer;
+use crate::server::health::{self, Endpoint, HealthCheck, Report};
+use crate::server::{ApiServer, VerificationDocument, metrics};
 
 /// The version of Kubernetes that is served.
 const MINOR: &str = "36";
@@ -29,8 +33,8 @@ pub(super) fn discovery(
 ) -> Result<Response<ResponseBody>, Status> {
     let scheme = server.scheme();
     let document = match (path, &encoder.format.shape) {
-        (ApiPath::Legacy, Shape::Discovery(version)) => Some(discovery::aggregated(&scheme, true, version)),
-        (ApiPath::Groups, Shape::Discovery(version)) => Some(discovery::aggregated(&scheme, false, version)),
+        (ApiPath::Legacy, Shape::Discovery) => Some(discovery::aggregated(&scheme, true)),
+        (ApiPath::Groups, Shape::Discovery) => Some(discovery::aggregated(&scheme, false)),
         (ApiPath::Legacy, _) => Some(discovery::legacy_versions()),
         (ApiPath::Groups, _) => Some(discovery::group_list(&scheme)),
         (ApiPath::Group(group), _) => discovery::group(&scheme, group),
@@ -38,7 +42,7 @@ pub(super) fn discovery(
         _ => None,
     };
     let document = document.ok_or_else(status::no_such_resource)?;
-    if !matches!(encoder.format.shape, Shape::Discovery(_)) {
+    if encoder.format.shape != Shape::Discovery {
         return Ok(encoder.document(document));
     }
     let tag = format!("\"{}\"", fingerprint(&document.to_string()));
@@ -49,31 +53,58 @@ pub(super) fn discovery(
 }
 
 /// Everything else.
-pub(super) fn respond(
+pub(super) async fn respond(
     server: &ApiServer,
     path: &str,
     query: &Query,
     headers: &HeaderMap,
+    closing: bool,
 ) -> Result<Response<ResponseBody>, Status> {
     let encoder = Encoder {
         format: Format { pretty: query.flag("pretty"), ..Format::PLAIN },
         include: IncludeObject::None,
         clock: server.env().clock.clone(),
         resource: None,
+        series: None,
     };
-    let mut steps = path.split('/').filter(|step| !step.is_empty());
-    match (steps.next(), steps.next()) {
-        (None, _) => Ok(encoder.document(index(&server.scheme()))),
-        (Some("version"), None) => Ok(encoder.document(version())),
-        (Some(check @ ("healthz" | "livez" | "readyz")), None) => Ok(health(check, query.flag("verbose"))),
-        (Some("healthz" | "livez" | "readyz"), Some("ping")) => Ok(plain("ok")),
-        (Some("openapi"), Some("v2")) if steps.next().is_none() => Ok(openapi_v2(headers, &encoder)),
-        (Some("openapi"), Some("v3")) => {
-            let rest: Vec<&str> = steps.collect();
-            openapi(&server.scheme(), &rest, query, headers, &encoder)
-        }
-        _ => Err(status::no_such_resource()),
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    if let Some(document) = server.service_accounts().document(path, host) {
+        return Ok(verification(&document));
     }
+    let Some(steps) = path.strip_prefix('/') else {
+        // Nothing is left of a single slash.
+        return Ok(encoder.document(index(server)));
+    };
+    let steps: Vec<&str> = steps.split('/').collect();
+    match *steps {
+        ["version"] => Ok(encoder.document(version())),
+        ["metrics"] => Ok(metrics(server, headers).await),
+        ["openapi", "v2"] => Ok(openapi_v2(headers, &encoder)),
+        ["openapi", "v3", ref rest @ ..] => openapi(&server.scheme(), rest, query, headers, &encoder),
+        [endpoint, ref rest @ ..] => {
+            let endpoint = Endpoint::ALL.into_iter().find(|known| known.name() == endpoint);
+            let endpoint = endpoint.ok_or_else(status::no_such_resource)?;
+            let checks = health::checks(endpoint, server.health_checks(), closing);
+            match *rest {
+                [] => Ok(health(endpoint, &checks, query).await),
+                [name] => {
+                    let check = checks.iter().find(|check| check.name() == name);
+                    Ok(one_check(check.ok_or_else(status::no_such_resource)?).await)
+                }
+                _ => Err(status::no_such_resource()),
+            }
+        }
+        [] => Err(status::no_such_resource()),
+    }
+}
+
+/// A document by which others verify service account tokens.
+fn verification(document: &VerificationDocument) -> Response<ResponseBody> {
+    let mut response = plain(document.body.to_string());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(document.media_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    response
 }
 
 /// `/version`.
@@ -94,7 +125,8 @@ fn version() -> Value {
 }
 
 /// What `/` lists.
-fn index(scheme: &Scheme) -> Value {
+fn index(server: &ApiServer) -> Value {
+    let scheme = &*server.scheme();
     let mut paths = vec!["/api".to_owned(), "/apis".to_owned()];
     for (group, versions) in discovery::groups(scheme) {
         let root = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
@@ -103,16 +135,46 @@ fn index(scheme: &Scheme) -> Value {
         }
         paths.extend(versions.iter().map(|(version, _)| format!("{root}/{version}")));
     }
-    paths.extend(
-        ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned),
-    );
+    for endpoint in Endpoint::ALL {
+        let name = endpoint.name();
+        paths.push(format!("/{name}"));
+        let checks = health::checks(endpoint, server.health_checks(), false);
+        paths.extend(checks.iter().map(|check| format!("/{name}/{}", check.name())));
+    }
+    paths.extend(["/metrics", "/openapi/v2", "/openapi/v3", "/version"].map(str::to_owned));
     paths.sort();
     json!({ "paths": paths })
 }
 
-/// A server that answers is well: it has nothing that could be up without it.
-fn health(check: &str, verbose: bool) -> Response<ResponseBody> {
-    if verbose { plain(format!("[+]ping ok\n{check} check passed\n")) } else { plain("ok") }
+/// Whether all is well, in as many words as are asked for.
+async fn health(
+    endpoint: Endpoint,
+    checks: &[Arc<dyn HealthCheck>],
+    query: &Query,
+) -> Response<ResponseBody> {
+    let excluded: Vec<&str> = query.all("exclude").collect();
+    let (Report { well, lines }, name) = (health::look(checks, &excluded).await, endpoint.name());
+    if !well {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{lines}{name} check failed"));
+    }
+    let verbose = query.all("verbose").next().is_some();
+    let mut response = plain(if verbose { format!("{lines}{name} check passed\n") } else { "ok".into() });
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// One check by itself, which says why it fails.
+async fn one_check(check: &Arc<dyn HealthCheck>) -> Response<ResponseBody> {
+    match check.check().await {
+        Ok(()) => plain("ok"),
+        Err(why) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("internal server error: {why}")),
+    }
+}
+
+/// `/metrics`.
+async fn metrics(server: &ApiServer, headers: &HeaderMap) -> Response<ResponseBody> {
+    let (media_type, page) = metrics::page(server, headers).await;
+    encode::respond(StatusCode::OK, HeaderValue::from_static(media_type), ResponseBody::whole(page))
 }
 
 /// A text that stands for a document.

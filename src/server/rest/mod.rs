@@ -4,15 +4,23 @@
 //! ([`RestService`]), the HTTPS listener and raw requests in process all call it. It only
 //! translates: a path, a query and a body become a [`Request`](crate::client::Request), the server
 //! carries it out under the caller's name, and the answer is written in the form that was asked
-//! for. What is no resource (discovery, OpenAPI, health, version) is answered here, by the same
-//! authorizer's leave. Every failure is a Kubernetes `Status`.
+//! for. What is no resource (discovery, OpenAPI, health, metrics, version) is answered here, by the same
+//! authorizer's leave. Every failure is a Kubernetes `Status`, but for the few that Kubernetes answers
+//! before it knows what is asked for.
+//!
+//! `door` is what stands before all of it: limits, deadlines, audit ids, metrics.
 
 mod body;
+mod call;
 mod discovery;
+mod door;
 mod encode;
 mod events;
+mod exchange;
 mod fixed;
+mod gzip;
 mod jsonpath;
+mod list;
 mod negotiate;
 mod openapi;
 mod openapi_v2;
@@ -20,30 +28,30 @@ mod resource;
 mod service;
 mod table;
 mod upgrade;
+mod watch_socket;
 
 use bytes::{Buf, Bytes};
-use http::header::{ACCEPT, USER_AGENT};
-use http::{HeaderMap, Method, Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Limited};
 
 pub use body::ResponseBody;
 pub use service::RestService;
 
+pub(crate) use door::respond;
 #[cfg(feature = "tls")]
-pub(crate) use encode::failure;
+pub(crate) use door::{Origin, respond_from};
 pub(crate) use encode::{plain, plain_stream};
-pub(crate) use upgrade::incoming;
+pub(crate) use upgrade::{incoming, pieces};
 
+use super::authentication::impersonation;
 use super::{ApiServer, Attributes, Decision, authorize};
 use crate::api::{Status, status};
-use crate::client::wire::{ApiPath, Query, parse_path};
+use crate::client::wire::ApiPath;
 use crate::client::{self, Identity};
+use call::Call;
 use encode::Encoder;
 use negotiate::Place;
 use table::IncludeObject;
-
-/// The largest body that is read, as kube-apiserver's limit.
-const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
 /// Errors of request bodies, whatever their type.
 type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -60,29 +68,6 @@ impl ApiServer {
     }
 }
 
-/// Answers a request of the caller `identity`.
-pub(crate) async fn respond<B>(
-    server: &ApiServer,
-    identity: &Identity,
-    request: Request<B>,
-) -> Response<ResponseBody>
-where
-    B: http_body::Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BodyError>,
-{
-    let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
-    let identity = match agent {
-        Some(agent) => &identity.clone().agent(agent),
-        None => identity,
-    };
-    let accept = request.headers().get(ACCEPT).cloned();
-    match route(server, identity, request).await {
-        Ok(response) => response,
-        Err(status) => encode::failure(&status, accept.as_ref()),
-    }
-}
-
 /// Answers a raw request of a caller in process.
 pub(crate) async fn raw(
     server: &ApiServer,
@@ -96,16 +81,18 @@ pub(crate) async fn raw(
 async fn route<B>(
     server: &ApiServer,
     identity: &Identity,
-    request: Request<B>,
+    call: Call,
+    closing: bool,
+    mut request: Request<B>,
 ) -> Result<Response<ResponseBody>, Status>
 where
     B: http_body::Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<BodyError>,
 {
-    refuse_to_impersonate(identity, request.headers())?;
-    let path = parse_path(request.uri().path());
-    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let acts_as = impersonation::act_as(server, identity, request.headers_mut())?;
+    let identity = acts_as.as_ref().unwrap_or(identity);
+    let Call { path, query, .. } = call;
     if let ApiPath::Resource(path) = path {
         return resource::respond(server, identity, path, &query, request).await;
     }
@@ -123,29 +110,17 @@ where
     };
     // Health and version are text or JSON whatever is asked for, as kube-apiserver has it.
     if let ApiPath::Other(path) = &path {
-        return fixed::respond(server, path, &query, request.headers());
+        return fixed::respond(server, path, &query, request.headers(), closing).await;
     }
     let format = negotiate::negotiate(request.headers(), query.get("pretty"), place)?;
-    let encoder =
-        Encoder { format, include: IncludeObject::None, clock: server.env().clock.clone(), resource: None };
-    fixed::discovery(server, &path, &encoder, request.headers())
-}
-
-/// Refuses to act as somebody else (`kubectl --as`). It is not served; to pass over the wish would
-/// be to act with the caller's own, greater rights.
-fn refuse_to_impersonate(identity: &Identity, headers: &HeaderMap) -> Result<(), Status> {
-    let wished = headers.keys().any(|name| name.as_str().starts_with("impersonate-"));
-    if !wished {
-        return Ok(());
-    }
-    let user = headers.get("impersonate-user").and_then(|user| user.to_str().ok()).unwrap_or_default();
-    let attributes = Attributes {
-        verb: "impersonate".into(),
-        resource: "users".into(),
-        name: user.into(),
-        ..Attributes::default()
+    let encoder = Encoder {
+        format,
+        include: IncludeObject::None,
+        clock: server.env().clock.clone(),
+        resource: None,
+        series: None,
     };
-    Err(authorize::refusal(identity, &attributes, "impersonation is not served"))
+    fixed::discovery(server, &path, &encoder, request.headers())
 }
 
 /// Whether the caller may use a path that is no resource.
@@ -162,16 +137,17 @@ fn permit(server: &ApiServer, identity: &Identity, attributes: &Attributes) -> R
     }
 }
 
-/// Reads a body whole.
-async fn read<B>(body: B) -> Result<Bytes, Status>
+/// Reads a body whole, of as many bytes as the server takes.
+async fn read<B>(server: &ApiServer, body: B) -> Result<Bytes, Status>
 where
     B: http_body::Body + Send,
     B::Data: Send,
     B::Error: Into<BodyError>,
 {
-    let collected = Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| {
+    let limit = server.limits().body_bytes;
+    let collected = Limited::new(body, limit).collect().await.map_err(|error| {
         if error.is::<http_body_util::LengthLimitError>() {
-            let why = format!("Request entity too large: limit is {BODY_LIMIT}");
+            let why = format!("Request entity too large: limit is {limit}");
             status::failure(413, "RequestEntityTooLarge", why)
         } else {
             status::bad_request(format!("error reading the body: {error}"))

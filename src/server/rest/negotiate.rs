@@ -9,6 +9,9 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::api::{Status, status};
 
+/// The media types that watches are written in.
+const STREAMED: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+
 /// The media types that answers are written and bodies are read in.
 const SERVED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
@@ -30,10 +33,13 @@ pub(crate) enum Shape {
     Own,
     /// Rows and cells, in this version of `meta.k8s.io`.
     Table(&'static str),
-    /// Metadata alone, in this version of `meta.k8s.io`.
+    /// An object's metadata alone, in this version of `meta.k8s.io`.
     Metadata(&'static str),
-    /// All resources at once, in this version of `apidiscovery.k8s.io`.
-    Discovery(&'static str),
+    /// The same of each object of a list.
+    MetadataList(&'static str),
+    /// All resources at once, in `apidiscovery.k8s.io/v2`: `v2beta1` is no longer served as of 1.35
+    /// (`AggregatedDiscoveryRemoveBetaType` is locked).
+    Discovery,
 }
 
 /// Where an answer is given, and so which shapes it may have.
@@ -64,14 +70,17 @@ impl Format {
     /// The value of `Content-Type`.
     pub(crate) fn content_type(&self) -> HeaderValue {
         match (self.encoding, &self.shape) {
-            (Encoding::Yaml, _) => HeaderValue::from_static("application/yaml"),
-            (Encoding::Protobuf, _) => HeaderValue::from_static("application/vnd.kubernetes.protobuf"),
-            (Encoding::Json, Shape::Discovery("v2")) => HeaderValue::from_static(
+            (Encoding::Yaml, Shape::Discovery) => HeaderValue::from_static(
+                "application/yaml;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+            ),
+            (Encoding::Protobuf, Shape::Discovery) => HeaderValue::from_static(
+                "application/vnd.kubernetes.protobuf;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+            ),
+            (Encoding::Json, Shape::Discovery) => HeaderValue::from_static(
                 "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
             ),
-            (Encoding::Json, Shape::Discovery(_)) => HeaderValue::from_static(
-                "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
-            ),
+            (Encoding::Yaml, _) => HeaderValue::from_static("application/yaml"),
+            (Encoding::Protobuf, _) => HeaderValue::from_static("application/vnd.kubernetes.protobuf"),
             (Encoding::Json, _) => HeaderValue::from_static("application/json"),
         }
     }
@@ -106,12 +115,19 @@ fn choose(accept: &str, pretty: bool, place: Place) -> Result<Format, Status> {
     let mut clauses: Vec<Clause<'_>> = accept.split(',').filter_map(Clause::parse).collect();
     clauses.sort_by(|a, b| b.rank().total_cmp(&a.rank()));
     clauses.iter().find_map(|clause| clause.format(place)).map_or_else(
-        || {
-            let why = format!("only the following media types are accepted: {SERVED}");
-            Err(status::failure(406, "NotAcceptable", why))
-        },
+        || Err(not_acceptable(&format!("only the following media types are accepted: {SERVED}"))),
         |format| Ok(Format { pretty: pretty || format.pretty, ..format }),
     )
+}
+
+/// 406: no form that is asked for is one that there is.
+pub(super) fn not_acceptable(why: &str) -> Status {
+    status::failure(406, "NotAcceptable", why)
+}
+
+/// 406: a watch was asked for in a form that cannot tell where one event ends.
+pub(super) fn not_streamed() -> Status {
+    not_acceptable(&format!("only the following media types are accepted: {STREAMED}"))
 }
 
 /// How a request's body is written.
@@ -199,14 +215,15 @@ impl<'a> Clause<'a> {
                 let version = ["v1", "v1beta1"].into_iter().find(|known| *known == version)?;
                 match kind {
                     "Table" if !protobuf => Shape::Table(version),
-                    "PartialObjectMetadata" | "PartialObjectMetadataList" => Shape::Metadata(version),
+                    "PartialObjectMetadata" => Shape::Metadata(version),
+                    "PartialObjectMetadataList" => Shape::MetadataList(version),
                     _ => return None,
                 }
             }
-            (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some(version))
-                if place == Place::Discovery && !protobuf =>
+            (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2"))
+                if place == Place::Discovery =>
             {
-                Shape::Discovery(["v2", "v2beta1"].into_iter().find(|known| *known == version)?)
+                Shape::Discovery
             }
             _ => return None,
         };
@@ -271,7 +288,11 @@ mod tests {
     fn only_discovery_has_its_shape() {
         let accept =
             "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;q=0.9";
-        assert_eq!(choose(accept, Place::Discovery), Ok((Encoding::Json, Shape::Discovery("v2"))));
+        assert_eq!(choose(accept, Place::Discovery), Ok((Encoding::Json, Shape::Discovery)));
+        let protobuf = accept.replace("application/json;g", "application/vnd.kubernetes.protobuf;g");
+        assert_eq!(choose(&protobuf, Place::Discovery), Ok((Encoding::Protobuf, Shape::Discovery)));
+        let old = accept.replace("v=v2", "v=v2beta1");
+        assert_eq!(choose(&old, Place::Discovery), Ok((Encoding::Json, Shape::Own)));
         assert_eq!(choose(accept, Place::Objects), Ok((Encoding::Json, Shape::Own)));
     }
 

@@ -1,7 +1,8 @@
 //! OpenAPI, version 3: an index of documents, one a group version.
 
-use http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
+use http::header::{CACHE_CONTROL, EXPIRES, HeaderValue, LOCATION, VARY};
 use http::{HeaderMap, Response, StatusCode};
+use jiff::SignedDuration;
 use serde_json::{Map, json};
 
 use super::encode::{Encoder, respond as response};
@@ -58,8 +59,17 @@ pub(super) fn openapi(
     }
     let quoted = format!("\"{tag}\"");
     let mut found = tagged(&quoted, headers, || encoder.document(schema::openapi_v3(scheme, group, version)));
-    let caching = if asked.is_some() { "public, immutable" } else { "no-cache, private" };
-    found.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    if asked.is_some() {
+        // What has this address never changes: it is good for a year, which is as long as may be said.
+        let headers = found.headers_mut();
+        headers.insert(VARY, HeaderValue::from_static("Accept"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+        let expires = encoder.clock.now() + SignedDuration::from_hours(365 * 24);
+        if let Ok(expires) = HeaderValue::try_from(expires.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        {
+            headers.insert(EXPIRES, expires);
+        }
+    }
     Ok(found)
 }
 
@@ -69,7 +79,10 @@ fn openapi_tag(scheme: &Scheme, group: &str, version: &str) -> String {
     let schemas: Vec<_> = scheme
         .iter()
         .filter(|row| row.group == group && row.version == version)
-        .map(|row| row.schema.as_deref().unwrap_or_default())
+        .map(|row| {
+            let own = row.custom.as_ref().and_then(|version| version.open_api());
+            (row.schema.as_deref().unwrap_or_default(), own.map(ToString::to_string), row.selectable.len())
+        })
         .collect();
     fingerprint(&format!("{rows}{schemas:?}{}", env!("CARGO_PKG_VERSION"))).to_uppercase()
 }

@@ -7,13 +7,13 @@ use serde_json::Value;
 use super::encode::{Encoder, NO_PROTOBUF};
 use super::negotiate::{self, BodyEncoding, Place, Shape};
 use super::table::IncludeObject;
-use super::{BodyError, ResponseBody, permit, read, upgrade};
+use super::{BodyError, ResponseBody, permit, read, upgrade, watch_socket};
 use crate::api::field::{self, Path};
 use crate::api::schema::{self, ProtobufError};
 use crate::api::{Resource, Status, manifest, status};
 use crate::client::wire::{self, Query, ResourcePath};
 use crate::client::{self, DeleteOptions, Identity, Patch, PatchType, Payload, Target};
-use crate::server::{ApiServer, Attributes, connect};
+use crate::server::{ApiServer, Attributes, admission, connect};
 
 /// The media types of patches, with what they are.
 const PATCHES: &[(&str, PatchType)] = &[
@@ -45,23 +45,23 @@ where
         }
         (true, "pods", Some("exec" | "attach" | "portforward")) => {
             let text = request.uri().query().unwrap_or_default().to_owned();
-            return upgrade::connect(server, identity, target, text, &mut request).await;
+            return upgrade::connect(server, identity, target, &text, &mut request).await;
         }
-        (true, "nodes", Some("proxy")) => {
+        (true, "pods" | "services" | "nodes", Some("proxy")) => {
             permit(server, identity, &Attributes::on(proxy_verb(request.method()), &target))?;
-            let text = request.uri().query().unwrap_or_default().to_owned();
-            let (parts, body) = request.into_parts();
-            let body = read(body).await?;
-            let onward = connect::Onward {
-                method: parts.method,
-                path: rest,
-                query: text,
-                headers: parts.headers,
-                body,
-            };
-            return connect::proxy(server, &target, onward).await;
+            let options = form_urlencoded::Serializer::new(String::new()).append_pair("path", &rest).finish();
+            admission::connect(server, identity, &target, &options).await?;
+            return connect::proxy(server, &target, upgrade::onward(rest, request)).await;
         }
         _ => {}
+    }
+    let asks_to_watch = watches(request.method(), &target, watch, query);
+    // Who may not is told so before anything else, and before a body is read.
+    let verb = verb(request.method(), &target, asks_to_watch);
+    permit(server, identity, &Attributes::on(verb, &target))?;
+    if !rest.is_empty() {
+        // Only what proxies has a path of somebody else's behind it.
+        return Err(status::no_such_resource());
     }
     // A scale is a built-in object, whatever it is one of.
     let custom = row.as_ref().is_some_and(|row| row.schema.is_none())
@@ -69,15 +69,25 @@ where
     let place = if custom { Place::CustomObjects } else { Place::Objects };
     let format = negotiate::negotiate(request.headers(), query.get("pretty"), place)?;
     let include = include_object(query, &format.shape)?;
-    let encoder = Encoder { format, include, clock: server.env().clock.clone(), resource: row.clone() };
+    let series = row.as_ref().filter(|_| asks_to_watch).map(|row| server.metrics().watches.series(row));
+    let encoder =
+        Encoder { format, include, clock: server.env().clock.clone(), resource: row.clone(), series };
+    if asks_to_watch && watch_socket::wants(request.headers()) {
+        return watch_socket::respond(server, identity, &encoder, target, query, &mut request).await;
+    }
     let (parts, body) = request.into_parts();
     let body = match parts.method {
         Method::GET | Method::HEAD => bytes::Bytes::new(),
-        _ => read(body).await?,
+        _ => read(server, body).await?,
     };
     let request = translate(&parts.method, target, watch, query, &parts.headers, body, row.as_deref())
         .map_err(|status| *status)?;
     Ok(encoder.answer(server.handle(identity, request).await?))
+}
+
+/// Whether a request asks for a watch.
+fn watches(method: &Method, target: &Target, watch: bool, query: &Query) -> bool {
+    *method == Method::GET && (watch || (target.name.is_none() && query.flag("watch")))
 }
 
 /// What a request asks for. Pure.
@@ -94,11 +104,11 @@ fn translate(
     let content_type = headers.get(CONTENT_TYPE);
     let named = target.name.is_some();
     match (method.as_str(), named) {
-        ("GET", true) if !watch => Ok(client::Request::Get { target, options: wire::decode_get(query)? }),
-        ("GET", false) if !watch && !query.flag("watch") => {
-            Ok(client::Request::List { target, options: wire::decode_list(query)? })
+        ("GET", _) if watches(method, &target, watch, query) => {
+            Ok(client::Request::Watch { target, options: wire::decode_watch(query)? })
         }
-        ("GET", _) => Ok(client::Request::Watch { target, options: wire::decode_watch(query)? }),
+        ("GET", true) => Ok(client::Request::Get { target, options: wire::decode_get(query)? }),
+        ("GET", false) => Ok(client::Request::List { target, options: wire::decode_list(query)? }),
         ("POST", named) if !named || target.subresource.is_some() => {
             let (options, _) = wire::decode_write(query, "CreateOptions", None)?;
             let object = payload(content_type, body, row)?;
@@ -209,8 +219,25 @@ fn include_object(query: &Query, shape: &Shape) -> Result<IncludeObject, Status>
         Some(other) => {
             let why = "must be 'Metadata', 'Object', 'None', or empty";
             let error = field::Error::invalid(&Path::new("includeObject"), other, why);
-            Err(status::invalid("meta.k8s.io", "TableOptions", "", &[error]))
+            Err(status::bad_request(format!("Unable to convert to Table as requested: {error}")))
         }
+    }
+}
+
+/// The verb that a request needs; none for a method that Kubernetes knows no verb for.
+///
+/// Source: `endpoints/request/requestinfo.go` of `k8s.io/apiserver/pkg` (1.36).
+fn verb(method: &Method, target: &Target, watches: bool) -> &'static str {
+    match (method, target.name.is_some()) {
+        _ if watches => "watch",
+        (&Method::GET | &Method::HEAD, true) => "get",
+        (&Method::GET | &Method::HEAD, false) => "list",
+        (&Method::POST, _) => "create",
+        (&Method::PUT, _) => "update",
+        (&Method::PATCH, _) => "patch",
+        (&Method::DELETE, true) => "delete",
+        (&Method::DELETE, false) => "deletecollection",
+        _ => "",
     }
 }
 
@@ -221,6 +248,8 @@ fn proxy_verb(method: &Method) -> &'static str {
         Method::PUT => "update",
         Method::PATCH => "patch",
         Method::DELETE => "delete",
-        _ => "get",
+        Method::GET | Method::HEAD => "get",
+        // Whoever may do anything may ask for options, too.
+        _ => "",
     }
 }

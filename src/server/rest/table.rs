@@ -65,7 +65,8 @@ pub(crate) fn row(object: &Object, include: IncludeObject, version: &str, now: T
     if !names_itself(object.resource()) {
         cells.push(json!(object.name()));
     }
-    cells.extend(object.resource().columns.iter().map(|column| cell(column, &tree, now)));
+    let one = object.resource().custom.is_some();
+    cells.extend(object.resource().columns.iter().map(|column| cell(column, &tree, one, now)));
     if object.resource().columns.is_empty() {
         cells.push(age(tree["metadata"].get("creationTimestamp"), now));
     }
@@ -98,12 +99,16 @@ pub(crate) fn metadata(tree: &Value, version: &str) -> Value {
     })
 }
 
-fn cell(column: &Column, tree: &Value, now: Timestamp) -> Value {
+/// A cell; of a custom resource it holds `one` value, whatever its path finds.
+fn cell(column: &Column, tree: &Value, one: bool, now: Timestamp) -> Value {
     let path = match &column.value {
         ColumnValue::Function(function) => return function(tree, now),
         ColumnValue::Path(path) => path,
     };
-    let found = jsonpath::find(tree, path);
+    let mut found = jsonpath::find(tree, path);
+    if one {
+        found.truncate(1);
+    }
     let Some(first) = found.first() else { return Value::Null };
     match (column.kind.as_ref(), first) {
         ("date", _) => age(Some(first), now),

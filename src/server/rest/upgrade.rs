@@ -1,15 +1,15 @@
 //! Upgrades: HTTP that becomes a stream in both directions.
 //!
 //! The server's own handshake with the caller and its handshake with the node's agent are two: once
-//! both are made, bytes pass through as they are, WebSocket frames included.
+//! both are made, bytes pass through as they are, frames included.
 
-use bytes::Bytes;
-use futures_util::StreamExt;
+use bytes::{Buf, Bytes};
+use futures_util::{Stream, StreamExt};
 use http::header::{
-    CONNECTION, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    UPGRADE,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, BodyStream, Full};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -18,7 +18,9 @@ use super::{BodyError, ResponseBody, encode, read};
 use crate::api::{Status, status};
 use crate::client::wire::accept_key;
 use crate::client::{self, Identity, Target};
-use crate::server::ApiServer;
+use crate::server::connect::{self, BEARER, Onward, Upgrade};
+use crate::server::registry::not_allowed;
+use crate::server::{ApiServer, Attributes, admission};
 
 /// How much a pipe in this process holds before its writer waits.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -28,41 +30,34 @@ pub(super) async fn connect<B>(
     server: &ApiServer,
     identity: &Identity,
     target: Target,
-    query: String,
+    query: &str,
     request: &mut Request<B>,
 ) -> Result<Response<ResponseBody>, Status> {
-    let headers = request.headers();
-    let key = headers.get(SEC_WEBSOCKET_KEY).cloned();
-    let wants = headers.get(UPGRADE).and_then(|value| value.to_str().ok()).map(str::to_ascii_lowercase);
-    let protocols = protocols(headers);
-    let refusal = match (wants.as_deref(), key.is_some()) {
-        (None, _) => Some("Upgrade request required"),
-        (Some("websocket"), true) => None,
-        _ => Some("unable to upgrade: only WebSocket (RFC 6455) is served here"),
-    };
-    let request_to_open = client::Request::Connect { target, query, protocols };
-    if let Some(why) = refusal {
-        // Who may not is told so first.
-        super::permit(server, identity, &crate::server::Attributes::of(&request_to_open))?;
-        return Err(status::bad_request(why));
+    // A policy for `create` is older than WebSockets, whose requests are gets: both are needed.
+    //
+    // Source: `ensureAuthorizedForVerb` of `k8s.io/kubernetes/pkg/registry/core/pod/rest` (1.36).
+    if *request.method() == Method::GET {
+        super::permit(server, identity, &Attributes::on("get", &target))?;
     }
+    super::permit(server, identity, &Attributes::on("create", &target))?;
+    if !matches!(*request.method(), Method::GET | Method::POST) {
+        return Err(not_allowed());
+    }
+    let upgrade = wanted(request.headers())?;
+    admission::connect(server, identity, &target, query).await?;
     let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
     let Some(on_upgrade) = on_upgrade else {
         return Err(status::bad_request("unable to upgrade: this connection cannot be upgraded"));
     };
-    let client::Response::Connection { protocol, mut io } =
-        server.handle(identity, request_to_open).await?.response
+    let client::Response::Connection { protocol, io } =
+        connect::open(server, &target, query, &upgrade).await?
     else {
         return Err(status::internal("the node's agent opened no stream"));
     };
+    let clock = server.env().clock.clone();
     server.env().tasks.spawn("upgraded stream", async move {
         match on_upgrade.await {
-            Ok(upgraded) => {
-                let mut caller = TokioIo::new(upgraded);
-                // An end without goodbye is how these streams mostly end.
-                let ended = tokio::io::copy_bidirectional(&mut caller, &mut io).await;
-                tracing::trace!(?ended, "an upgraded stream ended");
-            }
+            Ok(upgraded) => connect::relay(TokioIo::new(upgraded), io, &clock).await,
             Err(error) => tracing::debug!(%error, "the caller went away before its upgrade"),
         }
     });
@@ -70,21 +65,49 @@ pub(super) async fn connect<B>(
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    if let Some(accept) = key.and_then(|key| HeaderValue::try_from(accept_key(key.as_bytes())).ok()) {
-        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    }
+    let named = match upgrade {
+        Upgrade::WebSocket(_) => {
+            let key = request.headers().get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            if let Ok(accept) = HeaderValue::try_from(accept_key(key)) {
+                headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+            }
+            SEC_WEBSOCKET_PROTOCOL
+        }
+        Upgrade::Spdy(_) => {
+            headers.insert(UPGRADE, HeaderValue::from_static("SPDY/3.1"));
+            connect::STREAM_PROTOCOL
+        }
+    };
     if !protocol.is_empty() {
         let protocol =
             HeaderValue::try_from(protocol).map_err(|error| status::internal(error.to_string()))?;
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        headers.insert(named, protocol);
     }
     Ok(response)
 }
 
+/// What a caller wants its connection to become.
+fn wanted(headers: &HeaderMap) -> Result<Upgrade, Status> {
+    if !connect::wants_upgrade(headers) {
+        return Err(status::bad_request("Upgrade request required"));
+    }
+    let wants = listed(headers, &UPGRADE).next().unwrap_or_default().to_ascii_lowercase();
+    match wants.as_str() {
+        "websocket" if headers.contains_key(SEC_WEBSOCKET_KEY) => {
+            let spoken = listed(headers, &SEC_WEBSOCKET_PROTOCOL).filter(|name| !name.starts_with(BEARER));
+            Ok(Upgrade::WebSocket(spoken.map(str::to_owned).collect()))
+        }
+        "spdy/3.1" => {
+            Ok(Upgrade::Spdy(listed(headers, &connect::STREAM_PROTOCOL).map(str::to_owned).collect()))
+        }
+        _ => Err(status::bad_request("unable to upgrade: missing upgrade headers in request")),
+    }
+}
+
 /// Whether a request wants to be upgraded and no connection below it can do so.
 pub(super) fn needs_a_pipe<B>(request: &Request<B>) -> bool {
-    request.headers().contains_key(UPGRADE) && request.extensions().get::<OnUpgrade>().is_none()
+    connect::wants_upgrade(request.headers()) && request.extensions().get::<OnUpgrade>().is_none()
 }
 
 /// Carries a request over a pipe in this process, with HTTP/1.1 at both ends, so that both get
@@ -114,7 +137,7 @@ where
     });
     let failed = |error: &dyn std::fmt::Display| encode::failure(&status::internal(error.to_string()), None);
     let (parts, body) = request.into_parts();
-    let body: Bytes = match read(body).await {
+    let body: Bytes = match read(server, body).await {
         Ok(body) => body,
         Err(status) => return encode::failure(&status, None),
     };
@@ -132,39 +155,84 @@ where
     }
 }
 
+/// A request that goes on to somebody else, with whatever its caller still sends.
+pub(super) fn onward<B>(rest: String, mut request: Request<B>) -> Onward
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BodyError>,
+{
+    let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+    let (parts, body) = request.into_parts();
+    let body = body
+        .map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
+        .map_err(Into::into)
+        .boxed_unsync();
+    let http::request::Parts { method, uri, headers, .. } = parts;
+    Onward { method, uri, rest, headers, body, upgrade }
+}
+
 /// The body of an HTTP response from elsewhere, passed on piece by piece.
 pub(crate) fn incoming(body: hyper::body::Incoming) -> ResponseBody {
     if http_body::Body::is_end_stream(&body) {
         return ResponseBody::empty();
     }
-    let pieces = BodyStream::new(body.map_err(std::io::Error::other))
-        .filter_map(|frame| async { frame.map(|frame| frame.into_data().ok()).transpose() });
-    ResponseBody::stream(pieces)
+    ResponseBody::stream(pieces(body))
 }
 
-/// The subprotocols that a caller speaks, best first.
-fn protocols(headers: &HeaderMap) -> Vec<String> {
+/// The pieces of a body from elsewhere.
+pub(crate) fn pieces(body: hyper::body::Incoming) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    BodyStream::new(body.map_err(std::io::Error::other))
+        .filter_map(|frame| async { frame.map(|frame| frame.into_data().ok()).transpose() })
+}
+
+/// The names in a header's lists.
+fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
-        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_owned())
+        .map(str::trim)
         .filter(|name| !name.is_empty())
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use http::header::HeaderName;
-
     use super::*;
 
-    #[test]
-    fn protocols_come_in_one_header_or_many() {
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.append(HeaderName::from_static("sec-websocket-protocol"), HeaderValue::from_static("a, b"));
-        headers.append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("c"));
-        assert_eq!(protocols(&headers), ["a", "b", "c"]);
+        for (name, value) in pairs {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn protocols_come_in_one_header_or_many_and_a_token_is_none() {
+        let sent = headers(&[
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-key", "k"),
+            ("sec-websocket-protocol", "a, base64url.bearer.authorization.k8s.io.dG9rZW4"),
+            ("sec-websocket-protocol", "c"),
+        ]);
+        let Upgrade::WebSocket(protocols) = wanted(&sent).unwrap() else { panic!("a WebSocket") };
+        assert_eq!(protocols, ["a", "c"]);
+    }
+
+    #[test]
+    fn what_is_no_upgrade_is_refused() {
+        for (sent, why) in [
+            (&[][..], "Upgrade request required"),
+            (&[("upgrade", "websocket")], "Upgrade request required"),
+            (
+                &[("connection", "upgrade"), ("upgrade", "h2c")],
+                "unable to upgrade: missing upgrade headers in request",
+            ),
+        ] {
+            assert_eq!(wanted(&headers(sent)).err().unwrap().message, why);
+        }
     }
 }

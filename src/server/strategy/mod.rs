@@ -3,18 +3,32 @@
 //! Everything that kinds have in common is in `registry`. An entry here is data and a few pure
 //! functions of trees; kinds without an entry, custom ones among them, follow [`DEFAULT`].
 
+mod account;
+mod api_service;
+pub(crate) mod certificates;
 mod crd;
+mod csi_driver;
+mod devices;
+mod endpoint_slice;
+mod lease;
+mod limit_range;
 mod namespace;
 mod node;
-mod pod;
+pub(crate) mod pod;
+mod scheduling;
 pub(crate) mod service;
-mod workload;
+mod template;
+mod volume;
+
+use std::cell::RefCell;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::registry::{Call, Verdict};
-use crate::api::{Resource, Scheme};
+use crate::api::Resource;
+use crate::client::Identity;
+use crate::server::ApiServer;
 use crate::server::tree::at;
 
 /// What a kind does on a write.
@@ -25,11 +39,15 @@ pub(crate) struct Strategy {
     pub(crate) unconditional_update: bool,
     /// A deletion answers with the object, not with a `Status`.
     pub(crate) answers_deleted: bool,
+    /// An update of the status may change labels, annotations and finalizers.
+    pub(crate) status_metadata: bool,
     /// A new object brings its status along.
     pub(crate) made_with_status: bool,
     /// Its objects go by themselves, once the server's [`event_ttl`](crate::server::ApiServerBuilder::event_ttl)
     /// has passed since the last write.
     pub(crate) expires: bool,
+    /// When it goes, its dependents stay, unless somebody says otherwise.
+    pub(crate) orphans: bool,
     /// When `metadata.generation` counts.
     pub(crate) generation: Generation,
     /// Fills in and takes away on creation.
@@ -37,7 +55,7 @@ pub(crate) struct Strategy {
     /// The same on an update; the second tree is the object as it was.
     pub(crate) update: fn(&Context<'_>, &mut Value, &Value),
     /// The same on an update of the status.
-    pub(crate) update_status: fn(&mut Value, &Value),
+    pub(crate) update_status: fn(&Context<'_>, &mut Value, &Value),
     /// How long an object is given when it is deleted, of what was asked for; none where the kind
     /// knows no grace.
     pub(crate) grace: fn(&Value, Option<i64>) -> Option<i64>,
@@ -56,25 +74,33 @@ pub(crate) enum Generation {
     SpecAndAnnotations,
     /// When anything but metadata and, where that is a subresource, the status changes.
     Content,
+    /// When that or a label changes.
+    ContentAndLabels,
 }
 
 /// What a strategy may look at.
 pub(crate) struct Context<'a> {
+    pub(crate) server: &'a ApiServer,
     pub(crate) row: &'a Resource,
-    pub(crate) scheme: std::sync::Arc<Scheme>,
+    /// Who asks for the write.
+    pub(crate) identity: &'a Identity,
     pub(crate) now: Timestamp,
+    /// What is said to the caller.
+    warnings: RefCell<Vec<String>>,
 }
 
 const DEFAULT: Strategy = Strategy {
     create_on_update: false,
     unconditional_update: true,
     answers_deleted: false,
+    status_metadata: true,
     made_with_status: false,
     expires: false,
+    orphans: false,
     generation: Generation::Never,
     create: |_, _| {},
     update: |_, _, _| {},
-    update_status: |_, _| {},
+    update_status: |_, _, _| {},
     grace: |_, _| None,
     delete: None,
 };
@@ -92,13 +118,34 @@ const EVENT: Strategy = Strategy { expires: true, ..MADE_BY_UPDATE };
 
 const COUNTED: Strategy = Strategy { generation: Generation::Spec, ..DEFAULT };
 
-const CONTENT_COUNTED: Strategy = Strategy { generation: Generation::Content, ..DEFAULT };
+const STATUS_APART: Strategy = Strategy { status_metadata: false, ..DEFAULT };
 
-const LEASE: Strategy = Strategy { create_on_update: true, unconditional_update: false, ..DEFAULT };
+const COUNTED_STATUS_APART: Strategy = Strategy { status_metadata: false, ..COUNTED };
+
+/// Whoever changes one says which revision.
+const CONDITIONAL: Strategy = Strategy { unconditional_update: false, ..DEFAULT };
+
+const CONDITIONAL_STATUS_APART: Strategy = Strategy { unconditional_update: false, ..STATUS_APART };
+
+const ADMISSION: Strategy = Strategy { generation: Generation::Content, ..CONDITIONAL_STATUS_APART };
+
+const CONDITIONAL_MADE_BY_UPDATE: Strategy = Strategy { create_on_update: true, ..CONDITIONAL };
 
 const KEPT_IN_ANSWER: Strategy = Strategy { answers_deleted: true, ..DEFAULT };
 
-const DISRUPTION_BUDGET: Strategy = Strategy { unconditional_update: false, ..COUNTED };
+const DISRUPTION_BUDGET: Strategy = Strategy {
+    unconditional_update: false,
+    create: |_, tree| {
+        let counts = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"];
+        tree["status"] = counts.into_iter().map(|count| (count.to_owned(), json!(0))).collect();
+    },
+    ..COUNTED
+};
+
+const AUTOSCALER: Strategy = Strategy {
+    create: |_, tree| tree["status"] = json!({"currentMetrics": null, "desiredReplicas": 0}),
+    ..DEFAULT
+};
 
 /// The strategy of a row.
 pub(crate) fn of(row: &Resource) -> &'static Strategy {
@@ -108,19 +155,50 @@ pub(crate) fn of(row: &Resource) -> &'static Strategy {
         ("", "Namespace") => &namespace::NAMESPACE,
         ("", "Node") => &node::NODE,
         ("", "Event") | ("events.k8s.io", "Event") => &EVENT,
-        ("", "Endpoints" | "LimitRange") => &MADE_BY_UPDATE,
+        ("", "Endpoints") => &MADE_BY_UPDATE,
+        ("", "LimitRange") => &limit_range::LIMIT_RANGE,
+        ("", "PersistentVolume") => &volume::PERSISTENT_VOLUME,
+        ("", "PersistentVolumeClaim") => &volume::PERSISTENT_VOLUME_CLAIM,
+        ("", "PodTemplate") => &template::POD_TEMPLATE,
+        ("", "ReplicationController") => &template::REPLICATION_CONTROLLER,
+        ("", "ResourceQuota") => &KEPT_IN_ANSWER,
+        ("", "ServiceAccount") => &account::SERVICE_ACCOUNT,
         ("rbac.authorization.k8s.io", _) => &MADE_BY_UPDATE,
-        (
-            "",
-            "ServiceAccount" | "ResourceQuota" | "PersistentVolume" | "PersistentVolumeClaim" | "PodTemplate",
-        )
-        | ("storage.k8s.io", "StorageClass") => &KEPT_IN_ANSWER,
-        ("apps", "Deployment") => &workload::DEPLOYMENT,
-        ("apps", _) | ("batch", _) | ("autoscaling", _) | ("networking.k8s.io", _) => &COUNTED,
-        ("", "ReplicationController") => &COUNTED,
-        ("discovery.k8s.io", "EndpointSlice") | ("admissionregistration.k8s.io", _) => &CONTENT_COUNTED,
+        ("storage.k8s.io", "StorageClass") => &KEPT_IN_ANSWER,
+        ("apps", "DaemonSet") => &template::DAEMON_SET,
+        ("apps", "Deployment") => &template::DEPLOYMENT,
+        ("apps", "ReplicaSet") => &template::REPLICA_SET,
+        ("apps", "StatefulSet") => &template::STATEFUL_SET,
+        ("autoscaling", "HorizontalPodAutoscaler") => &AUTOSCALER,
+        ("batch", "CronJob") => &template::CRON_JOB,
+        ("batch", "Job") => &template::JOB,
+        ("networking.k8s.io", "Ingress" | "IngressClass" | "NetworkPolicy")
+        | ("resource.k8s.io", "DeviceClass") => &COUNTED,
+        ("networking.k8s.io", "ServiceCIDR") => &STATUS_APART,
+        ("flowcontrol.apiserver.k8s.io", _) => &COUNTED_STATUS_APART,
+        ("discovery.k8s.io", "EndpointSlice") => &endpoint_slice::ENDPOINT_SLICE,
+        ("admissionregistration.k8s.io", _) => &ADMISSION,
         ("policy", "PodDisruptionBudget") => &DISRUPTION_BUDGET,
-        ("coordination.k8s.io", "Lease") => &LEASE,
+        ("coordination.k8s.io", "Lease") => &lease::LEASE,
+        ("coordination.k8s.io", "LeaseCandidate") | ("node.k8s.io", "RuntimeClass") => {
+            &CONDITIONAL_MADE_BY_UPDATE
+        }
+        ("certificates.k8s.io", "CertificateSigningRequest") => &certificates::REQUEST,
+        ("certificates.k8s.io", "ClusterTrustBundle")
+        | ("storage.k8s.io", "CSINode" | "CSIStorageCapacity") => &CONDITIONAL,
+        ("certificates.k8s.io", "PodCertificateRequest")
+        | ("storage.k8s.io", "VolumeAttachment")
+        | ("internal.apiserver.k8s.io", "StorageVersion")
+        | ("storagemigration.k8s.io", _) => &CONDITIONAL_STATUS_APART,
+        ("storage.k8s.io", "CSIDriver") => &csi_driver::CSI_DRIVER,
+        ("scheduling.k8s.io", "PriorityClass") => &scheduling::PRIORITY_CLASS,
+        ("scheduling.k8s.io", "PodGroup") => &scheduling::POD_GROUP,
+        ("scheduling.k8s.io", "Workload") => &scheduling::WORKLOAD,
+        ("resource.k8s.io", "ResourceClaim") => &devices::CLAIM,
+        ("resource.k8s.io", "ResourceSlice") => &devices::SLICE,
+        ("resource.k8s.io", "DeviceTaintRule") => &devices::TAINT_RULE,
+        ("resource.k8s.io", "ResourcePoolStatusRequest") => &devices::POOL_STATUS,
+        ("apiregistration.k8s.io", "APIService") => &api_service::API_SERVICE,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => &crd::DEFINITION,
         _ if row.schema.is_none() => &CUSTOM,
         _ => &DEFAULT,
@@ -149,7 +227,7 @@ impl Strategy {
 
     /// Whether an update of the status may change labels, annotations and finalizers.
     pub(crate) fn status_writes_metadata(&self, row: &Resource) -> bool {
-        row.schema.is_some()
+        self.status_metadata && row.schema.is_some()
     }
 
     /// Whether `metadata.generation` is kept.
@@ -164,7 +242,8 @@ impl Strategy {
             Generation::Never => false,
             Generation::Spec => differs(&["spec"]),
             Generation::SpecAndAnnotations => differs(&["spec"]) || differs(&["metadata", "annotations"]),
-            Generation::Content => {
+            Generation::ContentAndLabels if differs(&["metadata", "labels"]) => true,
+            Generation::Content | Generation::ContentAndLabels => {
                 let status_apart = self.keeps_status(row);
                 let content = |tree: &Value| -> Map<String, Value> {
                     tree.as_object()
@@ -186,6 +265,22 @@ impl Strategy {
 
 impl<'a> Context<'a> {
     pub(crate) fn of(call: &'a Call<'_>) -> Self {
-        Self { row: &call.row, scheme: call.server.scheme(), now: call.server.env().clock.now_seconds() }
+        Self {
+            server: call.server,
+            row: &call.row,
+            identity: call.identity,
+            now: call.server.env().clock.now_seconds(),
+            warnings: RefCell::default(),
+        }
+    }
+
+    /// Says something to the caller.
+    fn warn(&self, warning: String) {
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    /// What has been said to the caller.
+    pub(crate) fn warnings(self) -> Vec<String> {
+        self.warnings.into_inner()
     }
 }

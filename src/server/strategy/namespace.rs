@@ -30,7 +30,7 @@ pub(super) const NAMESPACE: Strategy = Strategy {
         copy_field(map_mut(new, "spec"), old["spec"].as_object(), "finalizers");
         label(new, old["metadata"]["name"].clone());
     },
-    update_status: |new, old| {
+    update_status: |_, new, old| {
         // Only a deletion makes a namespace terminate.
         if at(old, &["metadata", "deletionTimestamp"]).is_some() {
             map_mut(new, "status").insert("phase".into(), "Terminating".into());

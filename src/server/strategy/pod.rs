@@ -1,8 +1,12 @@
 //! Pods.
 
+pub(super) mod disabled;
+mod written;
+
 use serde_json::{Value, json};
 
 use super::{DEFAULT, Generation, Strategy};
+use crate::api::predicates;
 use crate::server::tree::{at, copy_field, map_mut, metadata_mut, text};
 
 pub(super) const POD: Strategy = Strategy {
@@ -29,11 +33,23 @@ pub(super) const POD: Strategy = Strategy {
                 }]),
             );
         }
+        if let Some(spec) = tree.get_mut("spec") {
+            disabled::drop_from_spec(spec, None);
+        }
+        written::label_keys(tree);
+        written::app_armor(context, tree);
     },
-    update_status: |new, old| {
+    update: |_, new, old| {
+        if let Some(spec) = new.get_mut("spec") {
+            disabled::drop_from_spec(spec, old.get("spec"));
+        }
+    },
+    update_status: |_, new, old| {
         // The class follows from the specification; a status cannot say another.
         copy_field(map_mut(new, "status"), old["status"].as_object(), "qosClass");
         copy_field(metadata_mut(new), old["metadata"].as_object(), "ownerReferences");
+        observed_generations(new, old);
+        disabled::drop_from_status(&mut new["status"], &old["status"]);
     },
     grace: |old, asked| {
         let own = at(old, &["spec", "terminationGracePeriodSeconds"]).and_then(Value::as_i64);
@@ -48,32 +64,74 @@ pub(super) const POD: Strategy = Strategy {
     ..DEFAULT
 };
 
-/// The quality of service class that a pod's resources make.
+/// The old pod with the new one's ephemeral containers.
 ///
-/// Source: `ComputePodQOS` of `k8s.io/kubernetes/pkg/apis/core/helper/qos` (1.36).
-fn qos_class(tree: &Value) -> &'static str {
-    let containers = ["containers", "initContainers"]
-        .into_iter()
-        .flat_map(|list| at(tree, &["spec", list]).and_then(Value::as_array).into_iter().flatten());
-    let amount = |container: &Value, kind: &str, name: &str| {
-        at(container, &["resources", kind, name])
-            .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-            .and_then(|text| text.parse::<crate::api::quantity::Quantity>().ok())
-            .filter(|quantity| !quantity.is_zero())
+/// Source: `dropNonEphemeralContainerUpdates` of `k8s.io/kubernetes/pkg/registry/core/pod` (1.36).
+pub(crate) fn with_ephemeral_containers(new: &Value, old: &Value) -> Value {
+    let mut kept = old.clone();
+    copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "ephemeralContainers");
+    copy_field(metadata_mut(&mut kept), new["metadata"].as_object(), "managedFields");
+    kept
+}
+
+/// The old pod with the new one's resources, for the containers and as a whole. Where other containers are
+/// named than there are, it is the new one, so that validation says so.
+///
+/// Source: `dropNonResizeUpdates` of `k8s.io/kubernetes/pkg/registry/core/pod` (1.36).
+pub(crate) fn resized(new: Value, old: &Value) -> Value {
+    let names = |tree: &Value, list: &str| -> Vec<Value> {
+        let containers = at(tree, &["spec", list]).and_then(Value::as_array);
+        containers.into_iter().flatten().map(|one| one["name"].clone()).collect()
     };
-    let (mut any, mut guaranteed) = (false, true);
-    for container in containers {
-        for name in ["cpu", "memory"] {
-            let (limit, request) = (amount(container, "limits", name), amount(container, "requests", name));
-            any |= limit.is_some() || request.is_some();
-            guaranteed &= limit.is_some() && limit == request;
+    const LISTS: [&str; 2] = ["containers", "initContainers"];
+    let mut kept = old.clone();
+    copy_field(metadata_mut(&mut kept), new["metadata"].as_object(), "managedFields");
+    if LISTS.iter().any(|list| names(&new, list) != names(old, list)) {
+        map_mut(&mut kept, "spec");
+        kept["spec"] = new["spec"].clone();
+        return kept;
+    }
+    for list in LISTS {
+        let containers = kept["spec"].get_mut(list).and_then(Value::as_array_mut);
+        for (own, wanted) in
+            containers.into_iter().flatten().zip(new["spec"][list].as_array().into_iter().flatten())
+        {
+            let Some(own) = own.as_object_mut() else { continue };
+            for field in ["resources", "resizePolicy"] {
+                copy_field(own, wanted.as_object(), field);
+            }
         }
     }
-    match (any, guaranteed) {
-        (false, _) => "BestEffort",
-        (true, true) => "Guaranteed",
-        (true, false) => "Burstable",
+    copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "resources");
+    kept
+}
+
+/// Who does not know that conditions say which generation they are about leaves what they say alone.
+///
+/// Source: `preserveOldObservedGeneration` of `k8s.io/kubernetes/pkg/registry/core/pod` (1.36).
+fn observed_generations(new: &mut Value, old: &Value) {
+    const FIELD: &str = "observedGeneration";
+    let generation = |value: &Value| value[FIELD].as_i64().unwrap_or(0);
+    let keep = |value: &mut Value, before: i64| {
+        if generation(value) == 0 && before != 0 {
+            value[FIELD] = before.into();
+        }
+    };
+    let before = &old["status"];
+    let status = &mut new["status"];
+    keep(status, generation(before));
+    let mut known: Vec<_> = before["conditions"].as_array().into_iter().flatten().collect();
+    for condition in status.get_mut("conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(place) = known.iter().position(|known| known["type"] == condition["type"]) {
+            keep(condition, generation(known.remove(place)));
+        }
     }
+}
+
+/// The quality of service class that a pod's resources make.
+fn qos_class(tree: &Value) -> String {
+    let spec = at(tree, &["spec"]).cloned().and_then(|spec| serde_json::from_value(spec).ok());
+    predicates::qos_class(&spec.unwrap_or_default()).to_string()
 }
 
 #[cfg(test)]
@@ -89,6 +147,30 @@ mod tests {
         assert_eq!(qos_class(&pod(json!({"requests": both, "limits": both}))), "Guaranteed");
         let same = json!({"cpu": "1000m", "memory": "1024Mi"});
         assert_eq!(qos_class(&pod(json!({"requests": same, "limits": both}))), "Guaranteed");
+    }
+
+    #[test]
+    fn a_pod_that_says_what_it_needs_as_a_whole_is_judged_by_that() {
+        let both = json!({"cpu": "1", "memory": "1Gi"});
+        let containers = json!([{"name": "a"}, {"name": "b", "resources": {"requests": {"cpu": "1"}}}]);
+        let pod =
+            json!({"spec": {"resources": {"requests": both, "limits": both}, "containers": containers}});
+        assert_eq!(qos_class(&pod), "Guaranteed");
+    }
+
+    #[test]
+    fn generations_that_a_status_leaves_out_stay() {
+        let ready = |generation: i64| json!({"type": "Ready", "observedGeneration": generation});
+        let old = json!({"status": {"observedGeneration": 3, "conditions": [ready(2)]}});
+        let mut new = json!({"status": {"conditions": [{"type": "Ready"}, {"type": "Other"}]}});
+        observed_generations(&mut new, &old);
+        assert_eq!(
+            new["status"],
+            json!({"observedGeneration": 3, "conditions": [ready(2), {"type": "Other"}]})
+        );
+        let mut newer = json!({"status": {"observedGeneration": 4, "conditions": [ready(4)]}});
+        observed_generations(&mut newer, &old);
+        assert_eq!(newer["status"], json!({"observedGeneration": 4, "conditions": [ready(4)]}));
     }
 
     #[test]

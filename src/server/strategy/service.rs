@@ -46,8 +46,11 @@ fn is_load_balancer(tree: &Value) -> bool {
 
 /// Whether clients outside the cluster reach it.
 fn is_reached_from_outside(tree: &Value) -> bool {
-    matches!(text(tree, &["spec", "type"]), "NodePort" | "LoadBalancer")
-        || !texts(tree, &["spec", "externalIPs"]).is_empty()
+    match text(tree, &["spec", "type"]) {
+        "NodePort" | "LoadBalancer" => true,
+        "ClusterIP" => !texts(tree, &["spec", "externalIPs"]).is_empty(),
+        _ => false,
+    }
 }
 
 /// `clusterIPs` begins with `clusterIP`: whoever says one says the other.
@@ -137,15 +140,18 @@ fn drop_unneeded(new: &mut Value, old: &Value) {
             }
         }
     }
-    if wants_node_ports(old) && !wants_node_ports(new) {
+    let has_node_ports = |tree: &Value| matches!(text(tree, &["spec", "type"]), "NodePort" | "LoadBalancer");
+    if has_node_ports(old) && !has_node_ports(new) {
         let held: Vec<i64> = ports(old).map(node_port).collect();
-        if let Some(list) = map_mut(new, "spec").get_mut("ports").and_then(Value::as_array_mut) {
-            for port in list.iter_mut().filter(|port| held.contains(&node_port(port))) {
-                if let Some(port) = port.as_object_mut() {
-                    port.remove("nodePort");
-                }
+        let all_held = ports(new).map(node_port).all(|port| port == 0 || held.contains(&port));
+        if all_held && let Some(list) = map_mut(new, "spec").get_mut("ports").and_then(Value::as_array_mut) {
+            for port in list.iter_mut().filter_map(Value::as_object_mut) {
+                port.remove("nodePort");
             }
         }
+    }
+    if !is_load_balancer(new) {
+        map_mut(new, "status").insert("loadBalancer".into(), json!({}));
     }
     type Needed = fn(&Value) -> bool;
     let fields: [(&str, Needed); 4] = [

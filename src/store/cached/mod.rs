@@ -67,7 +67,7 @@ use crate::env::Env;
 
 pub use change::{Change, Outcome};
 pub use query::{At, ListQuery, ObjectEvent, ObjectPage, WatchQuery};
-pub use stats::Stats;
+pub use stats::{Glance, Stats};
 pub use unreadable::{Defect, Unreadable};
 pub use watch::ObjectWatch;
 
@@ -241,6 +241,15 @@ impl Cached {
         Ok(state.shelf.objects().stats())
     }
 
+    /// What is cached of a resource, if anything is: a look that waits for nothing and starts no cache.
+    #[must_use]
+    pub fn glance(&self, row: &Arc<Resource>) -> Option<Glance> {
+        let cache = self.peek(row)?;
+        let state = cache.read();
+        let (stats, revision) = (state.shelf.objects().stats(), state.shelf.revision());
+        Some(Glance { stats, revision, events: state.shelf.end() })
+    }
+
     /// Watches objects of a resource.
     ///
     /// It may start from any revision whose later events are still held here, also where the store has
@@ -377,5 +386,6 @@ fn same(held: &Arc<Resource>, row: &Arc<Resource>) -> bool {
         || (held.kind == row.kind
             && held.storage == row.storage
             && held.scope == row.scope
+            && held.custom.as_ref().map(Arc::as_ptr) == row.custom.as_ref().map(Arc::as_ptr)
             && fields(held) == fields(row))
 }

@@ -1,6 +1,6 @@
 //! How many objects of a resource there are, and how large.
 
-use crate::api::Object;
+use crate::api::{Object, Revision};
 
 /// How many objects of a resource there are, and how large.
 ///
@@ -13,6 +13,18 @@ pub struct Stats {
     pub objects: usize,
     /// How many bytes their bodies have together, as they are written; a store may add to them.
     pub bytes: u64,
+}
+
+/// What is cached of a resource.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Glance {
+    /// The objects.
+    pub stats: Stats,
+    /// The revision that the cache has reached.
+    pub revision: Revision,
+    /// How many events it has taken in since it was filled.
+    pub events: u64,
 }
 
 impl Stats {

@@ -22,7 +22,10 @@ async fn protobuf_in_the_store_is_got_listed_watched_and_updated() {
     let key = ObjectKey::new("a", "x");
     let got = world.cached.get(&world.row, &key).await.unwrap().unwrap();
     assert_eq!((got.revision(), got.uid(), got.field("spec.nodeName")), (first, "u-1", Some("n1")));
-    assert_eq!(got.tree()["spec"]["containers"], json!([{"name": "c", "image": "i", "resources": {}}]));
+    let container = &got.tree()["spec"]["containers"][0];
+    assert_eq!((&container["name"], &container["image"]), (&json!("c"), &json!("i")));
+    // A kube-apiserver fills in defaults whenever it reads, and so does this.
+    assert_eq!(container["imagePullPolicy"], "Always");
 
     let fields = |node| ListQuery { fields: on(node), ..ListQuery::default() };
     assert_eq!(world.names(fields("n1")).await, ["a/x"]);
@@ -56,4 +59,16 @@ async fn protobuf_that_is_damaged_is_unreadable_and_the_rest_goes_on() {
     let Error::Unreadable { values, .. } = &error else { panic!("{error}") };
     assert_eq!(values[0].defect.to_string(), "cannot decode the body of a Pod: unexpected EOF");
     assert!(world.cached.get(&world.row, &ObjectKey::new("a", "y")).await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_kube_apiserver_has_encrypted_is_refused_in_words() {
+    let world = world();
+    let mut sealed = b"k8s:enc:aescbc:v1:key1:".to_vec();
+    sealed.extend([0x9f, 0x00, 0x3a, 0xff]);
+    world.store.put("/registry/pods/a/x", sealed).await.unwrap();
+    let error = world.cached.get(&world.row, &ObjectKey::new("a", "x")).await.unwrap_err();
+    let Error::Unreadable { values, .. } = &error else { panic!("{error}") };
+    let why = "identity transformer tried to read encrypted data (k8s:enc:aescbc:v1:key1)";
+    assert_eq!(values[0].defect, Defect::Untransformable(why.into()));
 }

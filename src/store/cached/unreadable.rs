@@ -58,6 +58,19 @@ impl fmt::Display for Defect {
     }
 }
 
+/// How a kube-apiserver marks what it has encrypted.
+///
+/// Source: `identity.NewEncryptCheckTransformer` of `k8s.io/apiserver/pkg/storage/value/encrypt` (1.36).
+const ENCRYPTED: &[u8] = b"k8s:enc:";
+
+/// Why a value that a kube-apiserver has encrypted cannot be read: its keys are not here. The provider and the
+/// key that it names stand before the fourth and fifth colon.
+fn encrypted(body: &[u8]) -> String {
+    let named: Vec<_> = body.splitn(6, |byte| *byte == b':').take(5).map(String::from_utf8_lossy).collect();
+    let named = if named.iter().all(|part| part.len() < 64) { named.join(":") } else { "k8s:enc".into() };
+    format!("identity transformer tried to read encrypted data ({named})")
+}
+
 /// What a key holds.
 #[derive(Clone, Debug)]
 pub(super) enum Stored {
@@ -78,6 +91,7 @@ impl Stored {
         let defect = match opened {
             Err(Error::Corrupt { what }) => Defect::Untransformable(what),
             Err(error) => Defect::Untransformable(error.to_string().into()),
+            Ok(body) if body.starts_with(ENCRYPTED) => Defect::Untransformable(encrypted(&body).into()),
             Ok(body) => {
                 if let Some(known) = known(&body) {
                     return Self::Object(known.at(kv.mod_revision));

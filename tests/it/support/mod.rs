@@ -4,6 +4,8 @@
 #[cfg(feature = "etcd")]
 pub(crate) mod etcd;
 pub(crate) mod kubectl;
+pub(crate) mod tool;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 
@@ -42,12 +44,17 @@ pub(crate) const TOKEN: &str = "administrators-token";
 
 /// Serves on a free port of the loopback interface.
 pub(crate) async fn serve(server: ApiServer) -> Served {
+    serve_with(server, |options| options).await
+}
+
+/// The same, with other options.
+pub(crate) async fn serve_with(server: ApiServer, more: impl FnOnce(HttpsOptions) -> HttpsOptions) -> Served {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let certificates =
         Certificates::generate(&["localhost", "127.0.0.1"], &server.env().clock).expect("certificates");
     let options = HttpsOptions::new(certificates.server_config().expect("TLS"))
         .authenticator(Tokens::new().with(TOKEN, Identity::admin()));
-    let https = HttpsServer::start(&server, listener, options).expect("a listener");
+    let https = HttpsServer::start(&server, listener, more(options)).expect("a listener");
     Served { server, certificates, https }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::Resource;
 use crate::api::schema::table::{self, Body, Entry, Field, Kind, Scalar, Shape, Topology};
+use crate::api::structural::{Dialect, publish};
 
 /// The schemas of these types and of all that they name.
 pub(super) fn of(names: BTreeSet<&'static str>, group: &str, version: &str) -> Map<String, Value> {
@@ -19,26 +20,46 @@ pub(super) fn of(names: BTreeSet<&'static str>, group: &str, version: &str) -> M
     schemas
 }
 
-/// The schema of a custom resource: its fields are its own.
+/// The schema of a custom resource: that of its definition, or else its fields are its own.
 pub(super) fn custom(row: &Resource) -> Value {
+    let gvk = json!([{"group": row.group, "version": row.version, "kind": row.kind}]);
+    if let Some(version) = &row.custom {
+        let mut published = publish(version.open_api().map(AsRef::as_ref), Dialect::V3);
+        published["x-kubernetes-group-version-kind"] = gvk;
+        if !row.selectable.is_empty() {
+            let fields = row.selectable.iter().map(|field| json!({"fieldPath": field.name}));
+            published["x-kubernetes-selectable-fields"] = fields.collect();
+        }
+        return published;
+    }
     json!({
         "type": "object",
         "properties": head("ObjectMeta"),
         "x-kubernetes-preserve-unknown-fields": true,
-        "x-kubernetes-group-version-kind": [{"group": row.group, "version": row.version, "kind": row.kind}],
+        "x-kubernetes-group-version-kind": gvk,
     })
 }
 
 /// The schema of a list of custom resources.
 pub(super) fn custom_list(row: &Resource, item: &str) -> Value {
     let mut properties = head("ListMeta");
-    properties["items"] = json!({"type": "array", "items": reference(item)});
+    properties["items"] = json!({
+        "type": "array",
+        "items": reference(item),
+        "description": format!(
+            "List of {}. More info: \
+             https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md",
+            row.plural
+        ),
+    });
+    let kind = row.list_kind();
     json!({
         "type": "object",
+        "description": format!("{kind} is a list of {}", row.kind),
         "required": ["items"],
         "properties": properties,
         "x-kubernetes-group-version-kind":
-            [{"group": row.group, "version": row.version, "kind": format!("{}List", row.kind)}],
+            [{"group": row.group, "version": row.version, "kind": kind}],
     })
 }
 

@@ -37,6 +37,40 @@ pub(super) fn describe(schemas: &mut Map<String, Value>, group: &str, version: &
     }
 }
 
+/// Describes the kind and metadata of custom resources, as those of any object are described.
+pub(super) fn describe_heads(schemas: &mut Map<String, Value>) {
+    if schemas.is_empty() {
+        return;
+    }
+    let mut generator = SchemaSettings::openapi3().into_generator();
+    generator.subschema_for::<core::ConfigMap>();
+    let documented = generator.definitions().get("io.k8s.api.core.v1.ConfigMap");
+    let Some(documented) = documented.and_then(|schema| schema.get("properties")) else { return };
+    for schema in schemas.values_mut() {
+        heads(schema, documented);
+    }
+}
+
+/// Describes them in a schema, and in what it embeds.
+fn heads(schema: &mut Value, documented: &Value) {
+    let Value::Object(map) = schema else { return };
+    if let Some(Value::Object(properties)) = map.get_mut("properties") {
+        if properties.get("metadata").is_some_and(|metadata| metadata.get("allOf").is_some()) {
+            for name in ["apiVersion", "kind", "metadata"] {
+                if let (Some(from), Some(to)) = (documented.get(name), properties.get_mut(name)) {
+                    copy(from, to);
+                }
+            }
+        }
+        properties.values_mut().for_each(|property| heads(property, documented));
+    }
+    for name in ["items", "additionalProperties"] {
+        if let Some(child) = map.get_mut(name) {
+            heads(child, documented);
+        }
+    }
+}
+
 fn copy(from: &Value, to: &mut Value) {
     if let (Some(text), Value::Object(to)) = (from.get("description"), to) {
         to.insert("description".to_owned(), text.clone());

@@ -148,7 +148,7 @@ impl Document<'_> {
         for meta in ["ObjectMeta", "ListMeta"] {
             self.builtin(&format!("io.k8s.apimachinery.pkg.apis.meta.v1.{meta}"));
         }
-        let list = format!("{name}List");
+        let list = format!("{}.{}.{}", package.join("."), row.version, row.list_kind());
         self.custom.insert(list.clone(), components::custom_list(row, &name));
         self.custom.insert(name.clone(), components::custom(row));
         (name, list)
@@ -166,7 +166,11 @@ impl Document<'_> {
         let mut schemas = components::of(self.types, self.group, self.version);
         #[cfg(feature = "server")]
         docs::describe(&mut schemas, self.group, self.version);
-        schemas.extend(self.custom);
+        #[cfg_attr(not(feature = "server"), allow(unused_mut, reason = "nothing is described"))]
+        let mut custom = self.custom;
+        #[cfg(feature = "server")]
+        docs::describe_heads(&mut custom);
+        schemas.extend(custom);
         json!({
             "openapi": "3.0.0",
             "info": {"title": "Kubernetes", "version": "unversioned"},

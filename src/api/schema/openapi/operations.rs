@@ -56,7 +56,12 @@ impl Operation<'_> {
             document["parameters"] = parameters.into();
         }
         if let Some(body) = &self.body {
-            let media = if self.action == "patch" { &PATCHES[..] } else { &["*/*"] };
+            let media = match self.action {
+                // Custom resources have no strategic merge.
+                "patch" if self.row.schema.is_none() => &PATCHES[..3],
+                "patch" => &PATCHES,
+                _ => &["*/*"],
+            };
             document["requestBody"] =
                 json!({"content": content(media, body), "required": method != "delete"});
         }

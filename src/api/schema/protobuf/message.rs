@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
 
+use serde_json::{Map, Value};
+
 use crate::api::schema::table::{self, Body, Entry, Field, Scalar, Shape};
 
 /// A type's fields.
@@ -30,6 +32,8 @@ pub(super) struct Slot {
     pub(super) kind: Kind,
     /// Whether the field is no pointer, and so written whatever it holds.
     pub(super) always: bool,
+    /// Whether JSON holds the field whatever it says.
+    written: bool,
 }
 
 /// What a value is to protobuf.
@@ -132,6 +136,10 @@ impl Message {
     }
 
     fn inlined(outer: &'static Entry, package: &str, name: &str) -> Self {
+        // Beta types borrow messages of the stable package, and name it.
+        if let Some((package, name)) = name.rsplit_once('.') {
+            return Self::inlined(outer, &format!("io.k8s.api.{package}."), name);
+        }
         if let Some(own) = table::find(&format!("{package}{name}")) {
             return Self::within(outer, package, own);
         }
@@ -160,7 +168,79 @@ impl Slot {
             }
             _ => field.name == "metadata" || listed(&facts().always),
         };
-        Self { field, kind, always }
+        let written = (field.required && !listed(&facts().omitted)) || listed(&facts().written);
+        Self { field, kind, always, written }
+    }
+}
+
+/// What [`zeros`](crate::api::schema::zeros) holds of a type.
+pub(in crate::api::schema) fn zeros(entry: &'static Entry) -> Vec<(&'static str, Value)> {
+    let mut out = Vec::new();
+    known(entry).message().zeros(&mut out);
+    // The one field that Go leaves out for its own sake (`omitzero`).
+    out.retain(|(name, _)| *name != "creationTimestamp");
+    out
+}
+
+/// Whether Go leaves out a field that holds this value: it says nothing, and is no pointer. An empty list of
+/// owners says that there are to be none.
+pub(in crate::api::schema) fn is_omitted(entry: &'static Entry, name: &str, value: &Value) -> bool {
+    let says_nothing = match value {
+        Value::Bool(value) => !value,
+        Value::Number(value) => value.as_f64() == Some(0.0),
+        Value::String(value) => value.is_empty(),
+        Value::Array(value) => value.is_empty(),
+        Value::Object(value) => value.is_empty(),
+        Value::Null => false,
+    };
+    says_nothing && name != "managedFields" && known(entry).message().slot(name).is_some_and(Slot::is_omitted)
+}
+
+impl Message {
+    fn slot(&self, name: &str) -> Option<&Slot> {
+        self.parts.iter().find_map(|(_, part)| match part {
+            Part::Field(slot) => (slot.field.name == name).then_some(slot),
+            Part::Inline(_, inner) => inner.slot(name),
+        })
+    }
+
+    fn zeros(&self, out: &mut Vec<(&'static str, Value)>) {
+        for (_, part) in &self.parts {
+            match part {
+                Part::Field(slot) => out.extend(slot.zero().map(|zero| (slot.field.name, zero))),
+                Part::Inline(_, inner) => inner.zeros(out),
+            }
+        }
+    }
+}
+
+impl Slot {
+    /// Whether the field is left out where it says nothing.
+    fn is_omitted(&self) -> bool {
+        !self.written
+            && match &self.kind {
+                Kind::List(_) | Kind::Map(_) | Kind::Wrapped(_) | Kind::Scalar(Scalar::Bytes) => true,
+                Kind::Scalar(
+                    Scalar::String | Scalar::Bool | Scalar::Int32 | Scalar::Int64 | Scalar::Double,
+                ) => self.always,
+                _ => false,
+            }
+    }
+
+    /// What is written where the field says nothing, if anything is.
+    fn zero(&self) -> Option<Value> {
+        let Self { kind, always, written, .. } = self;
+        match kind {
+            Kind::Record(_) if *always => Some(Value::Object(Map::new())),
+            Kind::Scalar(Scalar::Quantity) if *always => Some("0".into()),
+            Kind::Scalar(Scalar::IntOrString) if *always => Some(0.into()),
+            Kind::Scalar(Scalar::Time | Scalar::MicroTime) | Kind::Json if *always => Some(Value::Null),
+            _ if !written => None,
+            Kind::Scalar(Scalar::String) if *always => Some("".into()),
+            Kind::Scalar(Scalar::Bool) if *always => Some(false.into()),
+            Kind::Scalar(Scalar::Int32 | Scalar::Int64 | Scalar::Double) if *always => Some(0.into()),
+            _ => Some(Value::Null),
+        }
     }
 }
 
@@ -203,6 +283,8 @@ impl Kind {
 struct Facts {
     optional: BTreeMap<&'static str, Vec<&'static str>>,
     always: BTreeMap<&'static str, Vec<&'static str>>,
+    written: BTreeMap<&'static str, Vec<&'static str>>,
+    omitted: BTreeMap<&'static str, Vec<&'static str>>,
     messages: BTreeMap<&'static str, BTreeMap<u32, &'static str>>,
 }
 
@@ -218,6 +300,12 @@ fn facts() -> &'static Facts {
                 }
                 (Some("always"), Some(name)) => {
                     facts.always.insert(name, words.collect());
+                }
+                (Some("written"), Some(name)) => {
+                    facts.written.insert(name, words.collect());
+                }
+                (Some("omitted"), Some(name)) => {
+                    facts.omitted.insert(name, words.collect());
                 }
                 (Some("message"), Some(name)) => {
                     let fields = words.filter_map(|word| word.split_once('='));
@@ -253,7 +341,8 @@ mod tests {
     #[test]
     fn the_facts_name_types_and_fields_of_the_table() {
         let facts = facts();
-        for (name, fields) in facts.optional.iter().chain(&facts.always) {
+        let Facts { optional, always, written, omitted, .. } = facts;
+        for (name, fields) in optional.iter().chain(always).chain(written).chain(omitted) {
             let listed: Vec<&str> = match (named(name), facts.messages.get(name)) {
                 (Some(entry), _) => entry.fields().iter().map(|field| field.name).collect(),
                 (None, Some(message)) => message.values().copied().collect(),
@@ -276,6 +365,34 @@ mod tests {
                 assert!(found.contains(&field.name), "{}.{}", entry.name(), field.name);
             }
         }
+    }
+
+    #[test]
+    fn what_is_no_pointer_is_written_though_it_says_nothing() {
+        let zeros = |name| {
+            let fields: Map<String, Value> = table::find(name)
+                .map(zeros)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, zero)| (name.to_owned(), zero))
+                .collect();
+            Value::Object(fields).to_string()
+        };
+        let spec = r#"{"selector":null,"strategy":{},"template":{}}"#;
+        assert_eq!(zeros("io.k8s.api.apps.v1.DeploymentSpec"), spec);
+        assert_eq!(zeros("io.k8s.api.core.v1.Pod"), r#"{"metadata":{},"spec":{},"status":{}}"#);
+        assert_eq!(zeros("io.k8s.api.core.v1.PodSpec"), r#"{"containers":null}"#);
+        assert_eq!(zeros("io.k8s.api.core.v1.Container"), r#"{"name":"","resources":{}}"#);
+        let condition = r#"{"lastProbeTime":null,"lastTransitionTime":null,"status":"","type":""}"#;
+        assert_eq!(zeros("io.k8s.api.core.v1.PodCondition"), condition);
+        assert_eq!(zeros("io.k8s.api.core.v1.ContainerPort"), r#"{"containerPort":0}"#);
+        let budget = r#"{"currentHealthy":0,"desiredHealthy":0,"disruptionsAllowed":0,"expectedPods":0}"#;
+        assert_eq!(zeros("io.k8s.api.policy.v1.PodDisruptionBudgetStatus"), budget);
+        assert_eq!(
+            zeros("io.k8s.api.core.v1.TypedLocalObjectReference"),
+            r#"{"apiGroup":null,"kind":"","name":""}"#
+        );
+        assert_eq!(zeros("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"), "{}");
     }
 
     fn names(message: &Message, found: &mut Vec<&'static str>) {

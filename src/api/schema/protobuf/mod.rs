@@ -18,6 +18,8 @@ mod read;
 mod wire;
 mod write;
 
+pub(super) use message::{is_omitted, zeros};
+
 /// What every body starts with.
 pub(crate) const MAGIC: &[u8] = b"k8s\0";
 
@@ -215,3 +217,5 @@ fn known(api_version: &str, kind: &str) -> Result<&'static message::Known> {
 mod tests;
 #[cfg(test)]
 mod tests_filled;
+#[cfg(test)]
+mod tests_typed;

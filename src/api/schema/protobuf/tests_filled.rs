@@ -36,7 +36,13 @@ impl Filler {
                 }
                 Part::Field(slot) => slot,
             };
-            let shown = slot.always && matches!(slot.kind, Kind::Record(_) | Kind::Scalar(Scalar::Quantity));
+            let shown = match slot.kind {
+                Kind::Record(_) => slot.always,
+                Kind::Scalar(Scalar::Quantity) => slot.always || slot.field.required,
+                // Programs' types know nothing without what it must have.
+                Kind::Scalar(Scalar::Time | Scalar::MicroTime) | Kind::Json => slot.field.required,
+                _ => false,
+            };
             let often = if depth < 3 { 2 } else { 5 };
             if !shown && (depth > 8 || self.next(often) > 0) {
                 continue;
@@ -112,7 +118,7 @@ impl Filler {
 }
 
 /// Every kind of the table, as something like JSON of it.
-fn filled(seed: u64) -> impl Iterator<Item = Value> {
+pub(super) fn filled(seed: u64) -> impl Iterator<Item = Value> {
     table::all().filter_map(move |entry| {
         let Some(table::Kind::One(group, version, kind)) = entry.gvk() else { return None };
         let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };

@@ -14,11 +14,18 @@ pub(super) fn name(object: &Value, _: Timestamp) -> Value {
     str_or(&object["metadata"]["name"], "").into()
 }
 
+/// The name, with a word more where one of these annotations says that it is the default.
+pub(super) fn marked_default(object: &Value, annotations: &[&str]) -> Value {
+    let metadata = &object["metadata"];
+    let is_default = annotations.iter().any(|key| metadata["annotations"][key] == "true");
+    format!("{}{}", str_or(&metadata["name"], ""), if is_default { " (default)" } else { "" }).into()
+}
+
 pub(super) fn age(object: &Value, now: Timestamp) -> Value {
     since(&object["metadata"]["creationTimestamp"], now)
 }
 
-fn since(value: &Value, now: Timestamp) -> Value {
+pub(super) fn since(value: &Value, now: Timestamp) -> Value {
     duration::since(time(value), now).into()
 }
 
@@ -51,17 +58,41 @@ pub(super) fn selector(object: &Value, _: Timestamp) -> Value {
     if text.is_empty() { NONE.into() } else { text.into() }
 }
 
-fn containers_of(object: &Value, field: &str) -> Value {
-    let containers = list(&object["spec"]["template"]["spec"]["containers"]);
+fn containers_of(template: &Value, field: &str) -> Value {
+    let containers = list(&template["spec"]["containers"]);
     containers.iter().map(|container| str_or(&container[field], "")).collect::<Vec<_>>().join(",").into()
 }
 
 pub(super) fn containers(object: &Value, _: Timestamp) -> Value {
-    containers_of(object, "name")
+    containers_of(&object["spec"]["template"], "name")
 }
 
 pub(super) fn images(object: &Value, _: Timestamp) -> Value {
-    containers_of(object, "image")
+    containers_of(&object["spec"]["template"], "image")
+}
+
+pub(super) fn template_containers(object: &Value, _: Timestamp) -> Value {
+    containers_of(&object["template"], "name")
+}
+
+pub(super) fn template_images(object: &Value, _: Timestamp) -> Value {
+    containers_of(&object["template"], "image")
+}
+
+pub(super) fn template_labels(object: &Value, _: Timestamp) -> Value {
+    labels(&object["template"]["metadata"]["labels"]).into()
+}
+
+pub(super) fn cron_containers(object: &Value, _: Timestamp) -> Value {
+    containers_of(&object["spec"]["jobTemplate"]["spec"]["template"], "name")
+}
+
+pub(super) fn cron_images(object: &Value, _: Timestamp) -> Value {
+    containers_of(&object["spec"]["jobTemplate"]["spec"]["template"], "image")
+}
+
+pub(super) fn cron_selector(object: &Value, _: Timestamp) -> Value {
+    selector(&object["spec"]["jobTemplate"], Timestamp::UNIX_EPOCH)
 }
 
 pub(super) fn data(object: &Value, _: Timestamp) -> Value {
@@ -305,49 +336,4 @@ pub(super) fn groups(binding: &Value, _: Timestamp) -> Value {
 
 pub(super) fn accounts(binding: &Value, _: Timestamp) -> Value {
     subjects(binding, "ServiceAccount")
-}
-
-pub(super) fn access_modes(volume: &Value, _: Timestamp) -> Value {
-    let claimed = list(&volume["status"]["accessModes"]);
-    let modes = if claimed.is_empty() { list(&volume["spec"]["accessModes"]) } else { claimed };
-    let short = |(long, short)| modes.iter().any(|mode| mode == long).then_some(short);
-    [
-        ("ReadWriteOnce", "RWO"),
-        ("ReadOnlyMany", "ROX"),
-        ("ReadWriteMany", "RWX"),
-        ("ReadWriteOncePod", "RWOP"),
-    ]
-    .into_iter()
-    .filter_map(short)
-    .collect::<Vec<_>>()
-    .join(",")
-    .into()
-}
-
-pub(super) fn phase_or_terminating(volume: &Value, _: Timestamp) -> Value {
-    if volume["metadata"]["deletionTimestamp"].is_null() {
-        str_or(&volume["status"]["phase"], "").into()
-    } else {
-        "Terminating".into()
-    }
-}
-
-pub(super) fn claim(volume: &Value, _: Timestamp) -> Value {
-    let claim = &volume["spec"]["claimRef"];
-    if claim.is_null() {
-        return "".into();
-    }
-    format!("{}/{}", str_or(&claim["namespace"], ""), str_or(&claim["name"], "")).into()
-}
-
-pub(super) fn attributes_class(volume: &Value, _: Timestamp) -> Value {
-    str_or(&volume["spec"]["volumeAttributesClassName"], "<unset>").into()
-}
-
-pub(super) fn volume_mode(volume: &Value, _: Timestamp) -> Value {
-    str_or(&volume["spec"]["volumeMode"], "<unset>").into()
-}
-
-pub(super) fn webhooks(configuration: &Value, _: Timestamp) -> Value {
-    list(&configuration["webhooks"]).len().into()
 }

@@ -1,9 +1,18 @@
 //! What `kubectl get` shows of each built-in kind, as Kubernetes 1.36
 //! (`pkg/printers/internalversion/printers.go`): pure functions of an object's tree and the time.
 
+mod autoscaler;
 mod cells;
+mod certificates;
+mod cluster;
+mod devices;
 mod network;
 mod pod;
+mod policies;
+mod quota;
+mod scheduling;
+mod storage;
+mod volume;
 
 use std::borrow::Cow;
 
@@ -18,10 +27,6 @@ type Cell = fn(&Value, Timestamp) -> Value;
 
 /// The columns of a kind; none where name and age are all there is to show.
 pub(super) fn of(group: &str, kind: &str) -> Vec<Column> {
-    let age = || text("Age", c::age);
-    let path = |name, path| column(name, "string", ColumnValue::Path(Cow::Borrowed(path)));
-    let number = |name, path| column(name, "integer", ColumnValue::Path(Cow::Borrowed(path)));
-    let flag = |name, path| column(name, "boolean", ColumnValue::Path(Cow::Borrowed(path)));
     let containers = || [wide("Containers", c::containers), wide("Images", c::images)];
     let template = || {
         let [names, images] = containers();
@@ -87,9 +92,21 @@ pub(super) fn of(group: &str, kind: &str) -> Vec<Column> {
             text("Message", c::event_message),
             Column { format: "name".into(), ..wide("Name", c::name) },
         ],
+        ("", "ComponentStatus") => vec![
+            text("Status", quota::component_status),
+            text("Message", quota::component_message),
+            text("Error", quota::component_error),
+        ],
+        ("", "LimitRange") => vec![at("Created At", "date", ".metadata.creationTimestamp")],
+        ("", "PodTemplate") => vec![
+            text("Containers", c::template_containers),
+            text("Images", c::template_images),
+            text("Pod Labels", c::template_labels),
+        ],
+        ("", "ResourceQuota") => vec![text("Request", quota::requests), text("Limit", quota::limits), age()],
         ("", "Namespace") => vec![path("Status", ".status.phase"), age()],
-        ("", "ConfigMap") => vec![count("Data", c::data), age()],
-        ("", "Secret") => vec![path("Type", ".type"), count("Data", c::data), age()],
+        ("", "ConfigMap") => vec![text("Data", c::data), age()],
+        ("", "Secret") => vec![path("Type", ".type"), text("Data", c::data), age()],
         ("", "Service") => vec![
             path("Type", ".spec.type"),
             text("Cluster-IP", network::cluster_ip),
@@ -105,16 +122,6 @@ pub(super) fn of(group: &str, kind: &str) -> Vec<Column> {
             text("Endpoints", network::slice_endpoints),
             age(),
         ],
-        ("networking.k8s.io", "Ingress") => vec![
-            text("Class", network::ingress_class),
-            text("Hosts", network::ingress_hosts),
-            text("Address", network::load_balancer),
-            text("Ports", network::ingress_ports),
-            age(),
-        ],
-        ("networking.k8s.io", "NetworkPolicy") => vec![text("Pod-Selector", network::pod_selector), age()],
-        ("networking.k8s.io", "ServiceCIDR") => vec![text("CIDRs", network::cidrs), age()],
-        ("networking.k8s.io", "IPAddress") => vec![text("ParentRef", network::parent)],
         ("", "ReplicationController") | ("apps", "ReplicaSet") => replicas(),
         ("apps", "Deployment") => {
             let cells = [
@@ -155,67 +162,59 @@ pub(super) fn of(group: &str, kind: &str) -> Vec<Column> {
         ("batch", "CronJob") => vec![
             path("Schedule", ".spec.schedule"),
             text("Timezone", c::cron_zone),
-            flag("Suspend", ".spec.suspend"),
+            at("Suspend", "boolean", ".spec.suspend"),
             count("Active", c::cron_active),
             text("Last Schedule", c::cron_last),
             age(),
+            wide("Containers", c::cron_containers),
+            wide("Images", c::cron_images),
+            wide("Selector", c::cron_selector),
         ],
-        ("coordination.k8s.io", "Lease") => vec![path("Holder", ".spec.holderIdentity"), age()],
+        ("autoscaling", "HorizontalPodAutoscaler") => vec![
+            text("Reference", autoscaler::reference),
+            text("Targets", autoscaler::targets),
+            text("MinPods", autoscaler::min_pods),
+            text("MaxPods", autoscaler::max_pods),
+            text("Replicas", autoscaler::replicas),
+            age(),
+        ],
         ("policy", "PodDisruptionBudget") => vec![
             text("Min Available", c::min_available),
             text("Max Unavailable", c::max_unavailable),
             number("Allowed Disruptions", ".status.disruptionsAllowed"),
             age(),
         ],
-        ("scheduling.k8s.io", "PriorityClass") => vec![
-            number("Value", ".value"),
-            flag("Global-Default", ".globalDefault"),
-            age(),
-            path("PreemptionPolicy", ".preemptionPolicy"),
-        ],
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => binding(),
         ("rbac.authorization.k8s.io", _) | ("apiextensions.k8s.io", _) => {
-            let created = ColumnValue::Path(Cow::Borrowed(".metadata.creationTimestamp"));
-            vec![column("Created At", "date", created)]
+            vec![at("Created At", "date", ".metadata.creationTimestamp")]
         }
-        ("storage.k8s.io", "StorageClass") => vec![
-            path("Provisioner", ".provisioner"),
-            path("ReclaimPolicy", ".reclaimPolicy"),
-            path("VolumeBindingMode", ".volumeBindingMode"),
-            flag("AllowVolumeExpansion", ".allowVolumeExpansion"),
-            age(),
-        ],
         ("", "PersistentVolume") => vec![
-            path("Capacity", ".spec.capacity.storage"),
-            text("Access Modes", c::access_modes),
+            text("Capacity", volume::capacity),
+            text("Access Modes", volume::access_modes),
             path("Reclaim Policy", ".spec.persistentVolumeReclaimPolicy"),
-            text("Status", c::phase_or_terminating),
-            text("Claim", c::claim),
-            path("StorageClass", ".spec.storageClassName"),
-            text("VolumeAttributesClass", c::attributes_class),
+            text("Status", volume::phase),
+            text("Claim", volume::claim),
+            text("StorageClass", volume::class),
+            text("VolumeAttributesClass", volume::attributes_class),
             path("Reason", ".status.reason"),
             age(),
-            wide("VolumeMode", c::volume_mode),
+            wide("VolumeMode", volume::mode),
         ],
         ("", "PersistentVolumeClaim") => vec![
-            text("Status", c::phase_or_terminating),
+            text("Status", volume::phase),
             path("Volume", ".spec.volumeName"),
-            path("Capacity", ".status.capacity.storage"),
-            text("Access Modes", c::access_modes),
-            path("StorageClass", ".spec.storageClassName"),
-            text("VolumeAttributesClass", c::attributes_class),
+            text("Capacity", volume::claimed_capacity),
+            text("Access Modes", volume::claimed_modes),
+            text("StorageClass", volume::class),
+            text("VolumeAttributesClass", volume::attributes_class),
             age(),
-            wide("VolumeMode", c::volume_mode),
+            wide("VolumeMode", volume::mode),
         ],
-        ("node.k8s.io", "RuntimeClass") => vec![path("Handler", ".handler"), age()],
-        ("admissionregistration.k8s.io", kind) if kind.ends_with("WebhookConfiguration") => {
-            vec![count("Webhooks", c::webhooks), age()]
-        }
-        _ => Vec::new(),
+        _ => cluster::of(group, kind),
     }
 }
 
-fn column(name: &'static str, kind: &'static str, value: ColumnValue) -> Column {
+fn of_value(name: &'static str, kind: &'static str, value: ColumnValue) -> Column {
     Column {
         name: name.into(),
         kind: kind.into(),
@@ -226,12 +225,32 @@ fn column(name: &'static str, kind: &'static str, value: ColumnValue) -> Column 
     }
 }
 
+fn column(name: &'static str, kind: &'static str, cell: Cell) -> Column {
+    of_value(name, kind, ColumnValue::Function(cell))
+}
+
+fn at(name: &'static str, kind: &'static str, path: &'static str) -> Column {
+    of_value(name, kind, ColumnValue::Path(Cow::Borrowed(path)))
+}
+
+fn path(name: &'static str, path: &'static str) -> Column {
+    at(name, "string", path)
+}
+
+fn number(name: &'static str, path: &'static str) -> Column {
+    at(name, "integer", path)
+}
+
 fn text(name: &'static str, cell: Cell) -> Column {
-    column(name, "string", ColumnValue::Function(cell))
+    column(name, "string", cell)
 }
 
 fn count(name: &'static str, cell: Cell) -> Column {
-    column(name, "integer", ColumnValue::Function(cell))
+    column(name, "integer", cell)
+}
+
+fn age() -> Column {
+    text("Age", c::age)
 }
 
 fn wide(name: &'static str, cell: Cell) -> Column {
@@ -244,6 +263,11 @@ fn time(value: &Value) -> Option<Timestamp> {
 
 fn str_or<'a>(value: &'a Value, otherwise: &'a str) -> &'a str {
     value.as_str().filter(|text| !text.is_empty()).unwrap_or(otherwise)
+}
+
+/// A flag, and what it is where it is absent.
+fn flag(value: &Value, otherwise: bool) -> Value {
+    value.as_bool().unwrap_or(otherwise).into()
 }
 
 fn list(value: &Value) -> &[Value] {

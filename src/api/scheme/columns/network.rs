@@ -5,11 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::cells::{labels, selector_text};
+use super::cells::{labels, marked_default, selector_text};
 use super::{NONE, list, str_or};
-
-/// The width at which addresses of load balancers are cut.
-const ADDRESSES_MAX: usize = 16;
 
 pub(super) fn cluster_ip(service: &Value, _: Timestamp) -> Value {
     str_or(&service["spec"]["clusterIPs"][0], NONE).into()
@@ -41,11 +38,7 @@ pub(super) fn load_balancer(object: &Value, _: Timestamp) -> Value {
         .map(|ingress| str_or(&ingress["ip"], str_or(&ingress["hostname"], "")))
         .filter(|address| !address.is_empty())
         .collect();
-    let text = Vec::from_iter(addresses).join(",");
-    match text.get(..ADDRESSES_MAX - 3) {
-        Some(start) if text.len() > ADDRESSES_MAX => format!("{start}...").into(),
-        _ => text.into(),
-    }
+    Vec::from_iter(addresses).join(",").into()
 }
 
 pub(super) fn service_ports(service: &Value, _: Timestamp) -> Value {
@@ -104,7 +97,7 @@ pub(super) fn slice_endpoints(slice: &Value, _: Timestamp) -> Value {
     or_unset(&addresses)
 }
 
-fn or_unset(all: &[String]) -> Value {
+pub(super) fn or_unset(all: &[String]) -> Value {
     if all.is_empty() { "<unset>".into() } else { first_three(all).into() }
 }
 
@@ -117,10 +110,33 @@ pub(super) fn ingress_class(ingress: &Value, _: Timestamp) -> Value {
     str_or(&ingress["spec"]["ingressClassName"], NONE).into()
 }
 
+/// The first three hosts; what else there is counts rules, with and without one.
 pub(super) fn ingress_hosts(ingress: &Value, _: Timestamp) -> Value {
-    let hosts = list(&ingress["spec"]["rules"]).iter().map(|rule| str_or(&rule["host"], ""));
-    let hosts: Vec<_> = hosts.filter(|host| !host.is_empty()).map(str::to_owned).collect();
-    if hosts.is_empty() { "*".into() } else { first_three(&hosts).into() }
+    let rules = list(&ingress["spec"]["rules"]);
+    let named =
+        |(at, rule): (usize, &'_ Value)| rule["host"].as_str().filter(|host| !host.is_empty()).map(|_| at);
+    let third = rules.iter().enumerate().filter_map(named).nth(2);
+    let shown = &rules[..third.map_or(rules.len(), |third| third + 1)];
+    let hosts: Vec<_> =
+        shown.iter().map(|rule| str_or(&rule["host"], "")).filter(|host| !host.is_empty()).collect();
+    match hosts.join(",") {
+        none if none.is_empty() => "*".into(),
+        hosts if shown.len() < rules.len() => format!("{hosts} + {} more...", rules.len() - 3).into(),
+        hosts => hosts.into(),
+    }
+}
+
+pub(super) fn ingress_class_name(class: &Value, _: Timestamp) -> Value {
+    marked_default(class, &["ingressclass.kubernetes.io/is-default-class"])
+}
+
+pub(super) fn ingress_class_parameters(class: &Value, _: Timestamp) -> Value {
+    let parameters = &class["spec"]["parameters"];
+    if parameters.is_null() {
+        return NONE.into();
+    }
+    let group = parameters["apiGroup"].as_str().map(|group| format!(".{group}")).unwrap_or_default();
+    format!("{}{group}/{}", str_or(&parameters["kind"], ""), str_or(&parameters["name"], "")).into()
 }
 
 pub(super) fn ingress_ports(ingress: &Value, _: Timestamp) -> Value {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::{Rules, annotations};
 use crate::api::names;
 use crate::api::validation::at::At;
 use crate::api::validation::checks::{self, Errors};
@@ -9,10 +10,15 @@ use crate::api::validation::checks::{self, Errors};
 const MAY_CHANGE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,\
     `spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),\
     `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 
-/// A pod's spec against the one that it is to replace.
-pub(in crate::api::validation) fn update(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
-    let (new, old) = (new.get("spec"), old.get("spec"));
+/// A pod against the one that it is to replace, beyond metadata.
+pub(in crate::api::validation) fn update(pod: &At<'_>, before: &At<'_>, errors: &mut Errors) {
+    let rules = Rules::pod(pod, Some(before));
+    super::whole(pod, &rules, errors);
+    let (metadata, old_metadata) = (pod.get("metadata"), before.get("metadata"));
+    annotations::update(&metadata.get("annotations"), &old_metadata.get("annotations"), errors);
+    let (new, old) = (pod.get("spec"), before.get("spec"));
     for list in ["containers", "initContainers"] {
         let (now, before) = (new.get(list), old.get(list));
         if now.len() != before.len() {
@@ -25,8 +31,14 @@ pub(in crate::api::validation) fn update(new: &At<'_>, old: &At<'_>, errors: &mu
     }
     tolerations(&new.get("tolerations"), &old.get("tolerations"), errors);
     gates(&new.get("schedulingGates"), &old.get("schedulingGates"), errors);
-    if !checks::same(&fixed(new.value(), old.value()), old.value()) {
-        let changed = changed(&fixed(new.value(), old.value()), old.value());
+    // Where a pod still waits behind a gate, where it may go can be narrowed.
+    let gated = old.get("schedulingGates").len() > 0;
+    if gated {
+        narrowed(&new, &old, errors);
+    }
+    let fixed = fixed(new.value(), old.value(), gated);
+    if !checks::same(&fixed, old.value()) {
+        let changed = changed(&fixed, old.value());
         errors.push(
             new.forbidden(format!("pod updates may not change fields other than {MAY_CHANGE}\n{changed}")),
         );
@@ -74,7 +86,7 @@ fn tolerations(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
 fn gates(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
     for gate in new.items() {
         let name = gate.get("name");
-        if !old.items().any(|other| other.get("name").text() == name.text()) {
+        if !old.items().any(|other| other.text_of("name") == name.text()) {
             errors.push(name.forbidden(format!(
                 "only deletion is allowed, but found new scheduling gate '{}'",
                 name.text()
@@ -83,8 +95,52 @@ fn gates(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// Where a pod may go, against where it could: only less is allowed.
+fn narrowed(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
+    let (selector, before) = (new.get("nodeSelector"), old.get("nodeSelector"));
+    if before.entries().any(|(key, value)| selector.value().get(key) != Some(value.value())) {
+        errors.push(
+            selector.invalid("only additions to spec.nodeSelector are allowed (no mutations or deletions)"),
+        );
+    }
+    let affinity = new.get("affinity");
+    let node = affinity.get("nodeAffinity");
+    let required = node.get(REQUIRED);
+    let terms = required.get("nodeSelectorTerms");
+    let before = &old.value()["affinity"]["nodeAffinity"];
+    let before = before[REQUIRED]["nodeSelectorTerms"].as_array().map_or(&[][..], Vec::as_slice);
+    if before.is_empty() || checks::same(node.value(), &old.value()["affinity"]["nodeAffinity"]) {
+        return;
+    }
+    if before.len() != terms.len() {
+        errors.push(terms.invalid("no additions/deletions to non-empty NodeSelectorTerms list are allowed"));
+        return;
+    }
+    for (term, before) in terms.items().zip(before) {
+        if !only_adds(term.value(), before) {
+            errors.push(term.invalid("only additions are allowed (no mutations or deletions)"));
+        }
+    }
+}
+
+/// Whether a term asks for all that the old one did. One that asked for nothing selects nothing, and
+/// stays that way.
+fn only_adds(new: &Value, old: &Value) -> bool {
+    let list = |term: &Value, field: &str| term[field].as_array().cloned().unwrap_or_default();
+    let lists = |field: &str| (list(new, field), list(old, field));
+    let ((labels, labels_before), (fields, fields_before)) =
+        (lists("matchExpressions"), lists("matchFields"));
+    if labels_before.is_empty() && fields_before.is_empty() {
+        return labels.is_empty() && fields.is_empty();
+    }
+    let begins = |now: &[Value], before: &[Value]| {
+        now.len() >= before.len() && now.iter().zip(before).all(|(now, before)| checks::same(now, before))
+    };
+    begins(&labels, &labels_before) && begins(&fields, &fields_before)
+}
+
 /// The new spec with all that may change put back to what it was.
-fn fixed(new: &Value, old: &Value) -> Value {
+fn fixed(new: &Value, old: &Value, gated: bool) -> Value {
     let mut fixed = new.clone();
     for list in ["containers", "initContainers"] {
         for (at, before) in old[list].as_array().into_iter().flatten().enumerate() {
@@ -98,14 +154,9 @@ fn fixed(new: &Value, old: &Value) -> Value {
     if old[grace].as_i64().is_some_and(|seconds| seconds < 0) && new[grace].as_i64() == Some(1) {
         restore.push(grace);
     }
-    // Where a pod still waits behind a gate, where it may go can be narrowed.
-    if old["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
-        let adds = old["nodeSelector"].as_object().is_none_or(|before| {
-            before.iter().all(|(key, value)| new["nodeSelector"].get(key) == Some(value))
-        });
-        if adds {
-            restore.push("nodeSelector");
-        }
+    if gated {
+        restore.push("nodeSelector");
+        restore_node_affinity(&mut fixed, &old["affinity"]["nodeAffinity"]);
     }
     if let Value::Object(map) = &mut fixed {
         for field in restore {
@@ -118,8 +169,20 @@ fn fixed(new: &Value, old: &Value) -> Value {
     fixed
 }
 
+fn restore_node_affinity(spec: &mut Value, old: &Value) {
+    let Value::Object(spec) = spec else { return };
+    let affinity = spec.entry("affinity").or_insert_with(|| Value::Object(serde_json::Map::new()));
+    if let Value::Object(affinity) = affinity {
+        if old.is_null() {
+            affinity.remove("nodeAffinity");
+        } else {
+            affinity.insert("nodeAffinity".to_owned(), old.clone());
+        }
+    }
+}
+
 /// The fields in which two specs differ, before and after.
-fn changed(new: &Value, old: &Value) -> String {
+pub(in crate::api::validation) fn changed(new: &Value, old: &Value) -> String {
     let (Value::Object(after), Value::Object(before)) = (new, old) else { return String::new() };
     let mut names: Vec<_> = after.keys().chain(before.keys()).collect();
     names.sort();
@@ -129,64 +192,4 @@ fn changed(new: &Value, old: &Value) -> String {
         .filter(|name| !checks::same(&new[name.as_str()], &old[name.as_str()]))
         .map(|name| format!("- {name}: {}\n+ {name}: {}\n", old[name.as_str()], new[name.as_str()]))
         .collect()
-}
-
-/// A pod's status against the one that it is to replace.
-pub(in crate::api::validation) fn status(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
-    let (status, before) = (new.get("status"), old.get("status"));
-    for condition in status.get("conditions").items() {
-        let kind = condition.get("type");
-        if !matches!(kind.text(), "PodScheduled" | "Ready" | "Initialized") {
-            for sentence in names::qualified_name(kind.text()) {
-                let path = condition.path().child("Type");
-                errors.push(crate::api::field::Error::invalid(&path, kind.text(), sentence));
-            }
-        }
-    }
-    if new.get("spec").get("nodeName").text() != old.get("spec").get("nodeName").text() {
-        errors.push(status.get("nodeName").forbidden("may not be changed directly"));
-    }
-    let nominated = status.get("nominatedNodeName");
-    if !nominated.text().is_empty() && nominated.text() != before.get("nominatedNodeName").text() {
-        checks::named(&nominated, names::dns1123_subdomain, errors);
-        if !old.get("spec").get("nodeName").text().is_empty() {
-            errors.push(nominated.forbidden("may not be set on pods that are already bound to a node"));
-        }
-    }
-    let (qos, was) = (status.get("qosClass"), before.get("qosClass"));
-    if was.is_set() {
-        checks::immutable(&qos, &was, errors);
-    }
-    if new.get("spec").get("restartPolicy").text() != "Always" {
-        revived(new, &status.get("containerStatuses"), &before.get("containerStatuses"), errors);
-    }
-}
-
-/// A container that has ended for good stays ended.
-fn revived(pod: &At<'_>, new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
-    let policy = pod.get("spec").get("restartPolicy").text() == "OnFailure";
-    for was in old.items() {
-        let state = was.get("state");
-        let ended = state.get("terminated");
-        let own_policy =
-            pod.get("spec").value()["containers"].as_array().into_iter().flatten().any(|container| {
-                container["name"] == was.value()["name"] && !container["restartPolicy"].is_null()
-            });
-        let may_restart = policy && ended.get("exitCode").number() != Some(0);
-        if !ended.is_set() || may_restart || own_policy {
-            continue;
-        }
-        let lives = |status: At<'_>| {
-            status.get("name").text() == was.get("name").text()
-                && !status.value()["state"]["terminated"].is_object()
-        };
-        if new.items().any(lives) {
-            let path = new.path();
-            let index = old.items().position(|other| other.value() == was.value()).unwrap_or_default();
-            errors.push(crate::api::field::Error::forbidden(
-                &path.index(index).child("state"),
-                "may not be transitioned to non-terminated state",
-            ));
-        }
-    }
 }

@@ -1,191 +1,193 @@
-//! Volumes and where they are mounted.
+//! The volumes of a pod.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::env;
+use super::{Rules, env, projected};
 use crate::api::field::Error;
 use crate::api::names;
 use crate::api::validation::at::At;
 use crate::api::validation::checks::{self, Errors};
+use crate::api::validation::volume::{self, Owner, Source, known_as, paths, plain};
+use crate::api::validation::{metadata, persistent_volume_claim};
 
-const MODE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
+/// What a volume may be made from, in the order in which Kubernetes looks.
+const SOURCES: [Source; 30] = [
+    plain("emptyDir"),
+    plain("hostPath"),
+    plain("gitRepo"),
+    known_as("gcePersistentDisk", "persistentDisk", "gcePersistentDisk"),
+    plain("awsElasticBlockStore"),
+    plain("secret"),
+    plain("nfs"),
+    plain("iscsi"),
+    plain("glusterfs"),
+    plain("flocker"),
+    plain("persistentVolumeClaim"),
+    plain("rbd"),
+    plain("cinder"),
+    known_as("cephfs", "cephfs", "cephFS"),
+    plain("quobyte"),
+    known_as("downwardAPI", "downwardAPI", "downwarAPI"),
+    plain("fc"),
+    plain("flexVolume"),
+    plain("configMap"),
+    plain("azureFile"),
+    plain("vsphereVolume"),
+    plain("photonPersistentDisk"),
+    plain("portworxVolume"),
+    plain("azureDisk"),
+    plain("storageos"),
+    plain("projected"),
+    plain("scaleIO"),
+    plain("csi"),
+    plain("ephemeral"),
+    plain("image"),
+];
 
-pub(super) fn all(volumes: &At<'_>, errors: &mut Errors) {
-    let mut seen = BTreeSet::new();
-    for volume in volumes.items() {
-        source(&volume, errors);
-        checks::present_and_named(&volume.get("name"), names::dns1123_label, errors);
-        let name = volume.value()["name"].as_str().unwrap_or_default();
-        if !seen.insert(name) {
-            errors.push(volume.get("name").duplicate());
-        }
+/// The sound volumes of a pod, and what each is made from.
+#[derive(Debug, Default)]
+pub(super) struct Volumes<'a>(BTreeMap<&'a str, &'static str>);
+
+impl Volumes<'_> {
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The field that holds what a volume is made from.
+    pub(super) fn source(&self, name: &str) -> Option<&'static str> {
+        self.0.get(name).copied()
     }
 }
 
-/// What a volume is: one thing.
-fn source(volume: &At<'_>, errors: &mut Errors) {
-    let mut found = false;
-    for (kind, _) in volume.entries().filter(|(kind, at)| *kind != "name" && at.is_set()) {
-        let source = volume.get(kind);
-        if std::mem::replace(&mut found, true) {
-            errors.push(source.forbidden("may not specify more than 1 volume type"));
-            continue;
+/// Judges the volumes of a spec. Answers those that are sound: a mount of another one is not found.
+pub(super) fn all<'a>(spec: &At<'a>, rules: &Rules<'_>, errors: &mut Errors) -> Volumes<'a> {
+    let volumes = spec.get("volumes");
+    let mut sound = Volumes::default();
+    let made: BTreeSet<String> = volumes
+        .items()
+        .filter(|volume| volume.has("ephemeral") && !rules.pod_name().is_empty())
+        .map(|volume| format!("{}-{}", rules.pod_name(), volume.text_of("name")))
+        .collect();
+    let values = spec.value()["volumes"].as_array().into_iter().flatten();
+    for (volume, value) in volumes.items().zip(values) {
+        let mut found = Vec::new();
+        let kind = source(&volume, rules, &mut found);
+        let name = volume.get("name");
+        checks::present_and_named(&name, names::dns1123_label, &mut found);
+        if sound.has(name.text()) {
+            found.push(name.duplicate());
         }
-        match kind {
-            "emptyDir" => {
-                let limit = source.get("sizeLimit");
-                if checks::quantity(&limit).is_some_and(|limit| limit.is_negative()) {
-                    errors.push(limit.forbidden("SizeLimit field must be a valid resource quantity"));
-                }
-            }
-            "hostPath" => host_path(&source, errors),
-            "secret" => files(&source, "secretName", errors),
-            "configMap" => files(&source, "name", errors),
-            "downwardAPI" => downward(&source.get("items"), errors),
-            "projected" => {
-                mode(&source.get("defaultMode"), errors);
-                for part in source.get("sources").items() {
-                    downward(&part.get("downwardAPI").get("items"), errors);
-                    for (kind, name) in [("secret", "name"), ("configMap", "name")] {
-                        if part.get(kind).is_set() {
-                            files(&part.get(kind), name, errors);
-                        }
-                    }
-                }
-            }
-            "persistentVolumeClaim" => {
-                checks::present(&source.get("claimName"), errors);
-            }
-            "nfs" => {
-                checks::present(&source.get("server"), errors);
-                if checks::present(&source.get("path"), errors) && !source.get("path").text().starts_with('/')
-                {
-                    errors.push(source.get("path").invalid("must be an absolute path"));
-                }
-            }
-            "csi" => {
-                checks::present(&source.get("driver"), errors);
-            }
-            _ => {}
+        if let (true, Some(kind)) = (found.is_empty(), kind) {
+            sound.0.insert(value["name"].as_str().unwrap_or_default(), kind);
+        }
+        errors.extend(found);
+        let claim = volume.get("persistentVolumeClaim");
+        let claim = claim.get("claimName");
+        if made.contains(claim.text()) {
+            errors.push(claim.invalid("must not reference a PVC that gets created for an ephemeral volume"));
         }
     }
-    if !found {
-        errors.push(volume.required("must specify a volume type"));
-    }
+    sound
 }
 
-fn host_path(source: &At<'_>, errors: &mut Errors) {
-    let path = source.get("path");
-    if checks::present(&path, errors) {
-        no_backsteps(&path, errors);
-        let kind = source.get("type");
-        if !kind.text().is_empty() {
-            checks::one_of_if_set(
-                &kind,
-                &[
-                    "BlockDevice",
-                    "CharDevice",
-                    "Directory",
-                    "DirectoryOrCreate",
-                    "File",
-                    "FileOrCreate",
-                    "Socket",
-                ],
-                errors,
-            );
-        }
+/// What a volume is made from: one thing.
+fn source(volume: &At<'_>, rules: &Rules<'_>, errors: &mut Errors) -> Option<&'static str> {
+    let empty = volume.get("emptyDir");
+    let limit = empty.get("sizeLimit");
+    if checks::quantity(&limit).is_some_and(|limit| limit.is_negative()) {
+        errors.push(limit.forbidden("SizeLimit field must be a valid resource quantity"));
     }
+    let (kind, source) = volume::chosen(volume, &SOURCES, errors)?;
+    let name = volume.get("name");
+    match kind {
+        "secret" => files(&source, "secretName", errors),
+        "configMap" => files(&source, "name", errors),
+        "downwardAPI" => {
+            paths::mode(&source.get("defaultMode"), errors);
+            // Kubernetes leaves the item out of these paths.
+            source.get("items").items().for_each(|item| downward_file(&source.holding(item.value()), errors));
+        }
+        "projected" => {
+            paths::mode(&source.get("defaultMode"), errors);
+            projected::sources(&source, rules, errors);
+        }
+        "persistentVolumeClaim" => {
+            checks::present(&source.get("claimName"), errors);
+        }
+        "ephemeral" => {
+            claim_template(&source.get("volumeClaimTemplate"), errors);
+            if !rules.pod_name().is_empty() && !name.text().is_empty() {
+                let claim = format!("{}-{}", rules.pod_name(), name.text());
+                let wrong = names::dns1123_subdomain(&claim).into_iter();
+                errors.extend(wrong.map(|why| name.invalid(format!("PVC name {claim:?}: {why}"))));
+            }
+        }
+        "image" => {
+            if rules.is_pod() {
+                checks::present(&source.get("reference"), errors);
+            }
+            checks::one_of(&source.get("pullPolicy"), &["Always", "IfNotPresent", "Never"], errors);
+        }
+        _ => volume::check(kind, &source, Owner::Pod, errors),
+    }
+    let iscsi = volume.get("iscsi");
+    if iscsi.is_set()
+        && let Some(wrong) = volume::names_too_long(name.text(), &iscsi)
+    {
+        errors.push(name.invalid(wrong));
+    }
+    Some(kind)
 }
 
-/// The files of a Secret or ConfigMap.
+/// The files of a Secret or ConfigMap, which is named by this field.
 fn files(source: &At<'_>, name: &str, errors: &mut Errors) {
     checks::present(&source.get(name), errors);
-    mode(&source.get("defaultMode"), errors);
-    for item in source.get("items").items() {
-        checks::present(&item.get("key"), errors);
-        checks::present(&item.get("path"), errors);
-        relative(&item.get("path"), errors);
-        mode(&item.get("mode"), errors);
-    }
+    paths::mode(&source.get("defaultMode"), errors);
+    source.get("items").items().for_each(|item| key_to_path(&item, errors));
 }
 
-/// Files that tell of the pod itself.
-fn downward(items: &At<'_>, errors: &mut Errors) {
-    for item in items.items() {
-        checks::present(&item.get("path"), errors);
-        relative(&item.get("path"), errors);
-        mode(&item.get("mode"), errors);
-        let (field, resource) = (item.get("fieldRef"), item.get("resourceFieldRef"));
-        if field.is_set() {
-            env::field_ref(&field, &env::VOLUME_FIELDS, errors);
-            if resource.is_set() {
-                let wrong = "fieldRef and resourceFieldRef can not be specified simultaneously";
-                errors.push(Error::invalid(&item.path(), "resource", wrong));
-            }
-        } else if resource.is_set() {
-            env::resource_ref(&resource, true, errors);
-        } else {
-            errors.push(item.required("one of fieldRef and resourceFieldRef is required"));
+/// A file that holds one key of a Secret or ConfigMap.
+pub(super) fn key_to_path(item: &At<'_>, errors: &mut Errors) {
+    let path = item.get("path");
+    checks::present(&item.get("key"), errors);
+    checks::present(&path, errors);
+    paths::relative(&path, errors);
+    paths::mode(&item.get("mode"), errors);
+}
+
+/// A file that tells of the pod itself.
+pub(super) fn downward_file(file: &At<'_>, errors: &mut Errors) {
+    let path = file.get("path");
+    checks::present(&path, errors);
+    paths::relative(&path, errors);
+    let (field, resource) = (file.get("fieldRef"), file.get("resourceFieldRef"));
+    if field.is_set() {
+        env::field_ref(&field, &env::VOLUME_FIELDS, errors);
+        if resource.is_set() {
+            let wrong = "fieldRef and resourceFieldRef can not be specified simultaneously";
+            errors.push(Error::invalid(&file.path(), "resource", wrong));
+        }
+    } else if resource.is_set() {
+        env::resource_ref(&resource, true, errors);
+    } else {
+        errors.push(file.required("one of fieldRef and resourceFieldRef is required"));
+    }
+    paths::mode(&file.get("mode"), errors);
+}
+
+/// The claim that is made along with the pod, and goes with it.
+fn claim_template(template: &At<'_>, errors: &mut Errors) {
+    if !template.is_set() {
+        errors.push(template.required(""));
+        return;
+    }
+    let own = template.get("metadata");
+    metadata::annotations(&own.get("annotations"), errors);
+    checks::labels(&own.get("labels"), errors);
+    for (field, at) in own.entries() {
+        if !matches!(field, "annotations" | "labels") && !checks::is_empty(at.value()) {
+            errors.push(own.get(field).forbidden("cannot be set"));
         }
     }
-}
-
-/// A path below the volume, outside the names that the writer of volumes keeps for itself.
-fn relative(path: &At<'_>, errors: &mut Errors) {
-    local(path, errors);
-    if path.text().starts_with("..") && !path.text().starts_with("../") && path.text() != ".." {
-        errors.push(path.invalid("must not start with '..'"));
-    }
-}
-
-fn local(path: &At<'_>, errors: &mut Errors) {
-    if path.text().starts_with('/') {
-        errors.push(path.invalid("must be a relative path"));
-    }
-    no_backsteps(path, errors);
-}
-
-fn no_backsteps(path: &At<'_>, errors: &mut Errors) {
-    if path.text().split('/').any(|part| part == "..") {
-        errors.push(path.invalid("must not contain '..'"));
-    }
-}
-
-fn mode(mode: &At<'_>, errors: &mut Errors) {
-    if mode.number().is_some_and(|mode| !(0..=0o777).contains(&mode)) {
-        errors.push(mode.invalid(MODE));
-    }
-}
-
-/// Where a container mounts volumes.
-pub(super) fn mounts(container: &At<'_>, volumes: &At<'_>, errors: &mut Errors) {
-    let mut paths = BTreeSet::new();
-    let mounts = container.get("volumeMounts");
-    for mount in mounts.items() {
-        let (name, path) = (mount.get("name"), mount.get("mountPath"));
-        checks::present(&name, errors);
-        known(&name, volumes, errors);
-        checks::present(&path, errors);
-        if !paths.insert(mount.value()["mountPath"].as_str().unwrap_or_default()) {
-            errors.push(path.invalid("must be unique"));
-        }
-        let (sub, expression) = (mount.get("subPath"), mount.get("subPathExpr"));
-        local(&sub, errors);
-        local(&expression, errors);
-        if !sub.text().is_empty() && !expression.text().is_empty() {
-            errors.push(expression.invalid("subPathExpr and subPath are mutually exclusive"));
-        }
-    }
-    for device in container.get("volumeDevices").items() {
-        checks::present(&device.get("name"), errors);
-        known(&device.get("name"), volumes, errors);
-        checks::present(&device.get("devicePath"), errors);
-    }
-}
-
-/// The volume that a mount names must be there.
-fn known(name: &At<'_>, volumes: &At<'_>, errors: &mut Errors) {
-    if !volumes.items().any(|volume| volume.get("name").text() == name.text()) {
-        errors.push(Error::not_found(&name.path(), name.text()));
-    }
+    persistent_volume_claim::spec(&template.get("spec"), None, errors);
 }

@@ -1,11 +1,17 @@
 //! What is wrong, in Kubernetes' words: each case is a sound object, one change, and what is said.
 
 use super::*;
-use crate::api::{Scheme, defaults, schema};
+use crate::api::{RuntimeConfig, Scheme, defaults, schema};
 
+mod certificates;
+mod cluster;
+mod devices;
 mod kinds;
 mod metadata;
 mod pods;
+mod security;
+mod volumes;
+mod workloads;
 
 fn row<K: kube_core::Resource<DynamicType = ()>>() -> Resource {
     Resource::clone(Scheme::builtin().of::<K>().expect("a built-in kind"))
@@ -57,5 +63,48 @@ fn each<K: kube_core::Resource<DynamicType = ()>>(sound: fn() -> Value, cases: &
     for (pointer, value, sentence) in cases {
         let errors = created::<K>(with(sound(), pointer, value.clone()));
         assert_eq!(errors, [*sentence], "{pointer} = {value}");
+    }
+}
+
+/// The row of a kind, served or not.
+fn row_of(api_version: &str, kind: &str) -> Resource {
+    let everything = RuntimeConfig::default().with("api/all", true).unwrap();
+    let scheme = Scheme::builtin_with(&everything);
+    Resource::clone(scheme.api_kind(api_version, kind).expect("a built-in kind"))
+}
+
+/// The same as [`created`], of any kind.
+fn judged((api_version, kind): (&str, &str), tree: Value) -> Vec<String> {
+    let row = row_of(api_version, kind);
+    said(Options::default().create_tree(&row, &ready(&row, tree)))
+}
+
+/// The same as [`changed`], of any kind.
+fn rejudged((api_version, kind): (&str, &str), old: Value, new: Value) -> Vec<String> {
+    let row = row_of(api_version, kind);
+    said(Options::default().update_tree(&row, &ready(&row, new), &ready(&row, old)))
+}
+
+/// The same for a change of the status.
+fn restated((api_version, kind): (&str, &str), old: Value, new: Value) -> Vec<String> {
+    let row = row_of(api_version, kind);
+    said(Options::default().update_status_tree(&row, &ready(&row, new), &ready(&row, old)))
+}
+
+/// The same as [`each`], of any kind.
+fn each_of(kind: (&str, &str), sound: &Value, cases: &[(&str, Value, &str)]) {
+    assert_eq!(judged(kind, sound.clone()), Vec::<String>::new(), "{kind:?}");
+    for (pointer, value, sentence) in cases {
+        let errors = judged(kind, with(sound.clone(), pointer, value.clone()));
+        assert_eq!(errors, [*sentence], "{kind:?} {pointer} = {value}");
+    }
+}
+
+/// Each change of a sound object is refused in one sentence.
+fn each_change(kind: (&str, &str), sound: &Value, cases: &[(&str, Value, &str)]) {
+    assert_eq!(rejudged(kind, sound.clone(), sound.clone()), Vec::<String>::new(), "{kind:?}");
+    for (pointer, value, sentence) in cases {
+        let errors = rejudged(kind, sound.clone(), with(sound.clone(), pointer, value.clone()));
+        assert_eq!(errors, [*sentence], "{kind:?} {pointer} = {value}");
     }
 }

@@ -156,12 +156,12 @@ fn the_spec_of_a_pod() {
             ),
             (
                 "/spec/volumes",
-                json!([{"name": "v", "emptyDir": {}, "hostPath": {"path": "/x"}}]),
+                json!([{"name": "w", "emptyDir": {}, "hostPath": {"path": "/x"}}, {"name": "v", "emptyDir": {}}]),
                 "spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type",
             ),
             (
                 "/spec/volumes",
-                json!([{"name": "v", "secret": {"secretName": "s", "items": [{"key": "k", "path": "../p"}]}}]),
+                json!([{"name": "w", "secret": {"secretName": "s", "items": [{"key": "k", "path": "../p"}]}}, {"name": "v", "emptyDir": {}}]),
                 "spec.volumes[0].secret.items[0].path: Invalid value: \"../p\": must not contain '..'",
             ),
             (

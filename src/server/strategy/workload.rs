@@ -1,5 +1,0 @@
-//! Deployments.
-
-use super::{DEFAULT, Generation, Strategy};
-
-pub(super) const DEPLOYMENT: Strategy = Strategy { generation: Generation::SpecAndAnnotations, ..DEFAULT };
