@@ -304,6 +304,36 @@ pub fn http_header_name(value: &str) -> Vec<String> {
     )]
 }
 
+/// Words of CEL, which no name in it can be.
+const CEL_WORDS: [&str; 21] = [
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
+/// Whether a word is CEL's own, so that no name in it can be this word.
+pub(in crate::api) fn is_cel_word(word: &str) -> bool {
+    CEL_WORDS.contains(&word)
+}
+
 /// An identifier as C has it: letters, digits and `_`, and no digit first.
 #[must_use]
 pub fn c_identifier(value: &str) -> Vec<String> {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::ast::{Comprehension, Element, Entry, Expr, ExprKind, Literal};
 use super::functions::{Overload, Registry};
-use super::names;
 use super::schema::Declaration;
 use super::source::Issues;
 use super::stack::deep;
 use super::types::{Substitution, Type};
+use crate::api::names::is_cel_word;
 
 /// What an expression may speak of.
 pub(super) struct Scope<'e> {
@@ -208,7 +208,7 @@ impl Checker<'_, '_> {
             self.issues.report(at, format!("unexpected failed resolution of '{object}'"));
             return Type::Error;
         };
-        let keyword = || names::is_reserved(field).then(|| declared.field(&format!("__{field}__"))).flatten();
+        let keyword = || is_cel_word(field).then(|| declared.field(&format!("__{field}__"))).flatten();
         let found = declared.field(field).or_else(|| self.scope.keywords.then(keyword).flatten());
         match found {
             Some(field) => field.kind().clone(),

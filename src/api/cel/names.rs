@@ -2,35 +2,7 @@
 //!
 //! Source: `pkg/cel/escaping.go` of `k8s.io/apiserver` (1.36).
 
-/// Words that no identifier can be.
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
-/// Whether no identifier can be this word.
-pub(super) fn is_reserved(word: &str) -> bool {
-    RESERVED.contains(&word)
-}
+use crate::api::names::is_cel_word;
 
 const ESCAPES: [(&str, &str); 4] =
     [("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__")];
@@ -41,7 +13,7 @@ pub fn escape(name: &str) -> Option<String> {
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    if is_reserved(name) {
+    if is_cel_word(name) {
         return Some(format!("__{name}__"));
     }
     let mut escaped = String::with_capacity(name.len());
@@ -78,7 +50,7 @@ pub fn unescape(escaped: &str) -> Option<String> {
         match ESCAPES.iter().find(|(_, escape)| escape[2..].strip_suffix("__") == Some(word)) {
             Some((plain, _)) => name.push_str(plain),
             // A reserved word is escaped alone.
-            None if is_reserved(word) && word.len() + 4 == escaped.len() => name.push_str(word),
+            None if is_cel_word(word) && word.len() + 4 == escaped.len() => name.push_str(word),
             None => return None,
         }
         rest = &inside[end + 2..];

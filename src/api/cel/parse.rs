@@ -13,6 +13,7 @@ use super::macros;
 use super::source::{Issues, Place};
 use super::stack::deep;
 use super::unescape;
+use crate::api::names::is_cel_word;
 
 /// The longest expression, in code points. Source: `parser/options.go` of `cel-go` v0.26.
 const LONGEST: usize = 100_000;
@@ -54,25 +55,6 @@ fn expression(more: &[&str]) -> String {
     text.push_str("BYTES, IDENTIFIER}");
     text
 }
-
-const RESERVED: [&str; 16] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-];
 
 /// That parsing ended at an issue, which has been reported.
 pub(super) struct Stopped;
@@ -528,7 +510,7 @@ impl<'t> Parser<'t, '_, '_> {
             return self.message(name);
         }
         let at = dot.map_or(token.at, |dot| dot.at);
-        if RESERVED.contains(&token.text) || token.text == "while" {
+        if is_cel_word(token.text) {
             return self.stop(at, format!("reserved identifier: {}", token.text));
         }
         let Some(open) = self.take_if("(") else { return self.node(token.at, ExprKind::Ident(name.into())) };

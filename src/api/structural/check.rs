@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::complete;
 use super::parse::{self, ParseError};
 use super::pattern::Pattern;
+use super::raw::{flag, is_zero, text};
 use crate::api::field::{Error, Path};
 
 /// What keeps a schema from being structural, by sentence.
@@ -282,25 +283,5 @@ fn nested(schema: &Value, skip: Skip, level: Level, path: &Path, errors: &mut Ve
     if properties.is_some_and(|properties| properties.contains_key("metadata")) {
         let path = path.child("properties").key("metadata");
         errors.push(Error::forbidden(&path, "must not be specified in a nested context"));
-    }
-}
-
-fn text<'a>(schema: &'a Value, name: &str) -> &'a str {
-    schema.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn flag(schema: &Value, name: &str) -> bool {
-    schema.get(name).and_then(Value::as_bool).unwrap_or_default()
-}
-
-/// Whether a value is what Go has for an absent field.
-fn is_zero(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(flag) => !flag,
-        Value::Number(_) => false,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.is_empty(),
     }
 }

@@ -31,6 +31,7 @@ mod parse;
 mod pattern;
 mod prune;
 mod publish;
+pub(in crate::api) mod raw;
 mod rules;
 mod schema;
 #[cfg(test)]

@@ -138,30 +138,7 @@ fn variable(variable: &At<'_>, errors: &mut Errors) {
 
 /// Whether CEL takes a word for a name.
 fn is_identifier(word: &str) -> bool {
-    const RESERVED: [&str; 21] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ];
-    names::c_identifier(word).is_empty() && !RESERVED.contains(&word)
+    names::c_identifier(word).is_empty() && !names::is_cel_word(word)
 }
 
 fn validation(validation: &At<'_>, errors: &mut Errors) {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::leeway::Leeway;
 use super::rules;
 use crate::api::field::{Error, Path};
+use crate::api::structural::raw::{flag, is_zero, text};
 use crate::api::structural::{self, Schema, check, check_defaults};
 use crate::api::validation::checks::Errors;
 
@@ -416,26 +417,6 @@ pub(super) fn list_keys(schema: &Value, path: &Path) -> Errors {
         }
     }
     errors
-}
-
-pub(super) fn text<'a>(schema: &'a Value, name: &str) -> &'a str {
-    schema.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn flag(schema: &Value, name: &str) -> bool {
-    schema.get(name).and_then(Value::as_bool).unwrap_or_default()
-}
-
-/// Whether a value is what Go has for an absent field.
-fn is_zero(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(flag) => !flag,
-        Value::Number(_) => false,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.is_empty(),
-    }
 }
 
 /// The fields of a rule, as its definition has them.

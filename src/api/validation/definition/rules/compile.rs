@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use crate::api::cel::{Declaration, Environment, Program, STATIC_RULE_LIMIT, STATIC_SCHEMA_LIMIT, Schema};
 use crate::api::field::{Error, Path};
+use crate::api::structural::raw::text;
 use crate::api::validation::checks::Errors;
-use crate::api::validation::definition::schema::{Inside, Walk, rules_of, text};
+use crate::api::validation::definition::schema::{Inside, Walk, rules_of};
 
 /// The version of Kubernetes whose libraries rules may use.
 const MINOR: u32 = 36;
