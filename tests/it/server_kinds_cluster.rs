@@ -1,10 +1,14 @@
 //! What a server does on writes of the kinds that belong to the cluster: certificates, priorities, devices,
 //! policies, leases, reviews; and which versions it serves.
 
+use std::sync::Arc;
+
 use http::Method;
 use serde_json::{Value, json};
 use windlass::api::{Resource, RuntimeConfig};
 use windlass::client::{ClientExt as _, Identity, Payload, Target, WriteOptions};
+use windlass::server::{RoleTable, Rule};
+use windlass::store::{MemoryStore, ObjectStoreExt as _};
 
 use super::server_kit::*;
 use crate::support::send;
@@ -276,4 +280,50 @@ async fn local_services_of_apis_are_there_at_once() {
     let made = kit.create("", "apiservices", remote).await.unwrap();
     assert_eq!(made["status"], json!({}));
     assert_eq!(made["spec"]["service"]["port"], 443);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_may_sign_says_what_became_of_a_pods_request() {
+    let store = MemoryStore::new();
+    let writes = || Rule::on(&["update"], "certificates.k8s.io", &["podcertificaterequests/status"]);
+    let signs = |names: &[&str]| Rule::on(&["sign"], "certificates.k8s.io", &["signers"]).named(names);
+    let roles = RoleTable::empty()
+        .user("writer", [writes()])
+        .user("other", [writes(), signs(&["example.org/*"])])
+        .user("signer", [writes(), signs(&["example.com/mesh"])])
+        .user("domain", [writes(), signs(&["example.com/*"])]);
+    let kit = kit_with(|builder| {
+        builder.runtime_config(&everything()).store(Arc::new(store.clone())).authorizer(Arc::new(roles))
+    })
+    .await;
+    let row = version(&kit, "v1beta1", "podcertificaterequests");
+    for user in ["writer", "other", "signer", "domain"] {
+        let request = json!({"apiVersion": "certificates.k8s.io/v1beta1", "kind": "PodCertificateRequest",
+            "metadata": {"name": user, "namespace": "default", "uid": user},
+            "spec": {"signerName": "example.com/mesh"}});
+        let key = format!("/registry/podcertificaterequests/default/{user}");
+        store.put(key, request.to_string()).await.unwrap();
+        let target = Target::all(&row).namespace("default").name(user);
+        let mut request = (*kit.client.get(target.clone()).await.unwrap().tree()).clone();
+        request["status"] = json!({"conditions": [{"type": "Denied", "status": "True", "reason": "Policy",
+            "message": "m", "lastTransitionTime": "2020-01-01T00:00:00Z"}]});
+        let client = kit.server.client(Identity::user(user));
+        let status = target.subresource("status");
+        let written = client.update(status, Payload::Tree(request), WriteOptions::default()).await;
+        if ["signer", "domain"].contains(&user) {
+            assert_eq!(written.unwrap().tree()["status"]["conditions"][0]["type"], "Denied");
+        } else {
+            let refused = status_of(written);
+            assert_eq!(
+                (refused.code, refused.message.as_str()),
+                (
+                    422,
+                    &*format!(
+                        "PodCertificateRequest.certificates.k8s.io {user:?} is invalid: spec.signerName: Forbidden: \
+                         User {user:?} is not permitted to \"sign\" for signer \"example.com/mesh\""
+                    )
+                )
+            );
+        }
+    }
 }

@@ -281,8 +281,9 @@ async fn replaced(
         }
         return Ok(if is_finished(&old, &old) { Next::Finish(Box::new(next)) } else { Next::Keep });
     }
+    let strategy = rules;
     let rules = call.server.validation();
-    let findings = match scope {
+    let mut findings = match scope {
         Scope::Main => rules.judge_update(&next, current),
         Scope::Status => rules.judge_update_status(&next, current),
         Scope::Finalize => rules.update_finalize_tree(&call.row, &next.tree(), &old).into(),
@@ -292,6 +293,10 @@ async fn replaced(
         Scope::Resize => rules.update_resize_tree(&call.row, &next.tree(), &old).into(),
         Scope::Approval => rules.update_approval(&next, current).into(),
     };
+    if scope == Scope::Status && findings.errors.is_empty() {
+        let refused = (strategy.judge_status)(&strategy::Context::of(call), &next.tree(), &old);
+        findings.errors.extend(refused);
+    }
     call.accept(current.name(), findings)?;
     let next = convert::as_stored(call.server, next)?;
     let tree = next.tree();

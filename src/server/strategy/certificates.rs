@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Context, DEFAULT, Strategy};
+use super::{CONDITIONAL_STATUS_APART, Context, DEFAULT, Strategy};
+use crate::api::field::{Error, Path};
 use crate::server::tree::{at, copy_field, map_mut, text};
+use crate::server::{Attributes, Decision};
 
 /// Source: `csrStrategy` and `csrStatusStrategy` of `k8s.io/kubernetes/pkg/registry/certificates` (1.36).
 pub(super) const REQUEST: Strategy = Strategy {
@@ -54,6 +56,40 @@ pub(crate) const APPROVAL: Strategy = Strategy {
     },
     ..REQUEST
 };
+
+/// Only who may sign for the signer says what became of it.
+///
+/// Source: `StatusStrategy` of `k8s.io/kubernetes/pkg/registry/certificates/podcertificaterequest` (1.36).
+pub(super) const POD_REQUEST: Strategy = Strategy {
+    judge_status: |context, new, old| {
+        let signer = text(old, &["spec", "signerName"]);
+        if new.get("status") == old.get("status") || may_sign(context, signer) {
+            return None;
+        }
+        let why =
+            format!("User {:?} is not permitted to \"sign\" for signer {signer:?}", context.identity.user);
+        Some(Error::forbidden(&Path::new("spec").child("signerName"), why))
+    },
+    ..CONDITIONAL_STATUS_APART
+};
+
+/// Whether the caller may sign for this signer, or for all of its domain.
+///
+/// Source: `IsAuthorizedForSignerName` of `k8s.io/kubernetes/pkg/certauthorization` (1.36).
+fn may_sign(context: &Context<'_>, signer: &str) -> bool {
+    let domain = signer.split('/').next().unwrap_or_default();
+    [signer.to_owned(), format!("{domain}/*")].into_iter().any(|name| {
+        let attributes = Attributes {
+            verb: "sign".into(),
+            group: "certificates.k8s.io".into(),
+            version: "*".into(),
+            resource: "signers".into(),
+            name,
+            ..Attributes::default()
+        };
+        context.server.authorize(context.identity, &attributes) == Decision::Allow
+    })
+}
 
 fn conditions(tree: &Value) -> &[Value] {
     at(tree, &["status", "conditions"]).and_then(Value::as_array).map_or(&[], Vec::as_slice)

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::registry::{Call, Verdict};
-use crate::api::Resource;
+use crate::api::{Resource, field};
 use crate::client::Identity;
 use crate::server::ApiServer;
 use crate::server::tree::at;
@@ -56,6 +56,8 @@ pub(crate) struct Strategy {
     pub(crate) update: fn(&Context<'_>, &mut Value, &Value),
     /// The same on an update of the status.
     pub(crate) update_status: fn(&Context<'_>, &mut Value, &Value),
+    /// Judges a changed status by who writes it, once all else is right.
+    pub(crate) judge_status: fn(&Context<'_>, &Value, &Value) -> Option<field::Error>,
     /// How long an object is given when it is deleted, of what was asked for; none where the kind
     /// knows no grace.
     pub(crate) grace: fn(&Value, Option<i64>) -> Option<i64>,
@@ -101,6 +103,7 @@ const DEFAULT: Strategy = Strategy {
     create: |_, _| {},
     update: |_, _, _| {},
     update_status: |_, _, _| {},
+    judge_status: |_, _, _| None,
     grace: |_, _| None,
     delete: None,
 };
@@ -186,8 +189,8 @@ pub(crate) fn of(row: &Resource) -> &'static Strategy {
         ("certificates.k8s.io", "CertificateSigningRequest") => &certificates::REQUEST,
         ("certificates.k8s.io", "ClusterTrustBundle")
         | ("storage.k8s.io", "CSINode" | "CSIStorageCapacity") => &CONDITIONAL,
-        ("certificates.k8s.io", "PodCertificateRequest")
-        | ("storage.k8s.io", "VolumeAttachment")
+        ("certificates.k8s.io", "PodCertificateRequest") => &certificates::POD_REQUEST,
+        ("storage.k8s.io", "VolumeAttachment")
         | ("internal.apiserver.k8s.io", "StorageVersion")
         | ("storagemigration.k8s.io", _) => &CONDITIONAL_STATUS_APART,
         ("storage.k8s.io", "CSIDriver") => &csi_driver::CSI_DRIVER,
