@@ -319,3 +319,51 @@ async fn entries_and_collections() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn fields_are_applied_by_several_and_conflicts_are_told() {
+    both(|client, _| async move {
+        let maps: Api<ConfigMap> = Api::default_namespaced(client.clone());
+        let map = |value: &str| {
+            Patch::Apply(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": value}}))
+        };
+        let (one, two) = (PatchParams::apply("one"), PatchParams::apply("two"));
+        let made = maps.patch("a", &one, &map("1")).await.unwrap();
+        assert_eq!(made.managed_fields()[0].manager.as_deref(), Some("one"));
+        let again = maps.patch("a", &one, &map("1")).await.unwrap();
+        assert_eq!(again.resource_version(), made.resource_version());
+        let Err(kube::Error::Api(refused)) = maps.patch("a", &two, &map("2")).await else { panic!("it is one's") };
+        assert!(refused.is_conflict(), "{refused:?}");
+        assert_eq!(refused.message, "Apply failed with 1 conflict: conflict with \"one\": .data.k");
+        let forced = maps.patch("a", &two.clone().force(), &map("2")).await.unwrap();
+        let owners: Vec<_> = forced.managed_fields().iter().filter_map(|entry| entry.manager.clone()).collect();
+        assert_eq!((forced.data.unwrap()["k"].as_str(), owners), ("2", vec!["two".to_owned()]));
+
+        // A typed object, its status and its scale, each by its owner.
+        let api: Api<Deployment> = Api::default_namespaced(client);
+        let web = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": {
+                "metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+        let typed: Deployment = serde_json::from_value(web).unwrap();
+        api.patch("web", &one, &Patch::Apply(&typed)).await.unwrap();
+        let status = Patch::Apply(json!({"apiVersion": "apps/v1", "kind": "Deployment", "status": {"replicas": 1}}));
+        let shown = api.patch_status("web", &two, &status).await.unwrap();
+        assert_eq!(shown.status.unwrap().replicas, Some(1));
+        let scale = Patch::Apply(json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"replicas": 5}}));
+        let Err(kube::Error::Api(refused)) = api.patch_scale("web", &two, &scale).await else {
+            panic!("the replicas are one's")
+        };
+        assert!(refused.is_conflict(), "{refused:?}");
+        let scaled = api.patch_scale("web", &two.clone().force(), &scale).await.unwrap();
+        assert_eq!(scaled.spec.unwrap().replicas, Some(5));
+        let web = api.get("web").await.unwrap();
+        let entries: Vec<_> = web
+            .managed_fields()
+            .iter()
+            .map(|entry| (entry.manager.as_deref().unwrap_or_default(), entry.subresource.as_deref()))
+            .collect();
+        // An entry that came by way of the scale has no time in Kubernetes either, and so stands first.
+        assert_eq!(entries, [("two", Some("scale")), ("one", None), ("two", Some("status"))]);
+    })
+    .await;
+}
