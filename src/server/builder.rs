@@ -287,6 +287,7 @@ impl ApiServerBuilder {
             metrics,
             started: env.clock.instant(),
             streams: Streams::of(&env),
+            openapi_v2: super::rest::OpenApiV2::default(),
             env,
         }));
         let prepared = async {

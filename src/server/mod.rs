@@ -95,6 +95,7 @@ struct Inner {
     metrics: metrics::Metrics,
     started: tokio::time::Instant,
     streams: Streams,
+    openapi_v2: rest::OpenApiV2,
     compactor: Option<Task<()>>,
 }
 
@@ -266,6 +267,10 @@ impl ApiServer {
 
     pub(crate) fn address_stream(&self) -> &Stream {
         &self.0.streams.addresses
+    }
+
+    pub(crate) fn openapi_v2(&self) -> &rest::OpenApiV2 {
+        &self.0.openapi_v2
     }
 
     pub(crate) fn port_stream(&self) -> &Stream {

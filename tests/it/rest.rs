@@ -62,9 +62,79 @@ async fn openapi_has_an_index_and_documents_that_do_not_change_under_their_hash(
 
     let protobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
     let asked = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
-    let old = get(&server, "/openapi/v2", &[("accept", asked)]).await;
-    assert_eq!((old.headers["content-type"].to_str().unwrap(), &old.text[..5]), (protobuf, "\n\u{3}2.0"));
+    let old =
+        Request::get("/openapi/v2").header("accept", asked).body(Full::<bytes::Bytes>::default()).unwrap();
+    let old = server.service(Identity::admin()).call(old).await.unwrap();
+    assert_eq!(old.headers()["content-type"], protobuf);
+    let tag = old.headers()["etag"].to_str().unwrap().to_owned();
+    let old = old.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(&old[..5], b"\n\x032.0");
+    assert_eq!(get(&server, "/openapi/v2", &[("if-none-match", &tag)]).await.code, 304);
     assert_eq!(get(&server, "/openapi/v2", &[]).await.json()["swagger"], "2.0");
+}
+
+/// Every reference in a document.
+fn references(document: &Value, found: &mut Vec<String>) {
+    match document {
+        Value::Object(map) => {
+            found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            map.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn openapi_of_version_2_says_all_in_one_document() {
+    let server = server().await;
+    let document = get(&server, "/openapi/v2", &[]).await.json();
+    let definitions = document["definitions"].as_object().unwrap();
+    let mut referred = Vec::new();
+    references(&document, &mut referred);
+    assert!(referred.len() > 1_000);
+    for reference in referred {
+        let name = reference.strip_prefix("#/definitions/").unwrap();
+        assert!(definitions.contains_key(name), "{reference}");
+    }
+    let mut rest = document.clone();
+    // What describes schemas has fields of these names.
+    rest["definitions"].as_object_mut().unwrap().retain(|name, _| !name.ends_with(".JSONSchemaProps"));
+    let text = rest.to_string();
+    for word in ["oneOf", "anyOf", "requestBody", "\"content\":", "#/components/"] {
+        assert!(!text.contains(word), "{word}");
+    }
+    let create = &document["paths"]["/api/v1/namespaces/{namespace}/configmaps"]["post"];
+    assert_eq!(
+        create["parameters"][0],
+        json!({"name": "body", "in": "body", "required": true,
+            "schema": {"$ref": "#/definitions/io.k8s.api.core.v1.ConfigMap"}})
+    );
+    assert_eq!(create["responses"]["201"]["schema"]["$ref"], "#/definitions/io.k8s.api.core.v1.ConfigMap");
+    assert_eq!(create["parameters"][1]["type"], "string");
+    let port = &definitions["io.k8s.api.networking.v1.NetworkPolicyPort"]["properties"]["port"];
+    assert_eq!(port["$ref"], "#/definitions/io.k8s.apimachinery.pkg.util.intstr.IntOrString");
+    assert!(port["description"].as_str().is_some_and(|text| !text.is_empty()));
+    let kind = &definitions["io.k8s.apimachinery.pkg.util.intstr.IntOrString"];
+    assert_eq!((&kind["type"], &kind["format"]), (&json!("string"), &json!("int-or-string")));
+    let kinds =
+        definitions["io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"]["x-kubernetes-group-version-kind"]
+            .as_array()
+            .unwrap();
+    assert!(kinds.len() > 20, "one for each version: {}", kinds.len());
+
+    // What a definition adds is there at once, in what version 2 can say.
+    let spec = json!({"port": {"x-kubernetes-int-or-string": true}, "size": {"type": "integer"},
+        "maybe": {"type": "string", "nullable": true}});
+    let widgets = super::server_crd::definition("widgets", "Widget", spec);
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    assert_eq!(write(&server, Method::POST, path, &widgets).await.code, 201);
+    let document = get(&server, "/openapi/v2", &[]).await.json();
+    let spec = &document["definitions"]["com.example.v1.Widget"]["properties"]["spec"]["properties"];
+    assert_eq!(spec["size"]["type"], "integer");
+    assert_eq!((spec["maybe"].get("type"), spec["maybe"].get("nullable")), (None, None));
+    let list = &document["paths"]["/apis/example.com/v1/namespaces/{namespace}/widgets"]["get"];
+    assert_eq!(list["responses"]["200"]["schema"]["$ref"], "#/definitions/com.example.v1.WidgetList");
 }
 
 #[tokio::test]

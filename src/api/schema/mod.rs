@@ -25,7 +25,7 @@ mod scalar;
 pub mod table;
 
 pub(crate) use decode::free;
-pub use openapi::openapi_v3;
+pub use openapi::{encode_openapi_v2, openapi_v2, openapi_v3};
 pub(crate) use protobuf::MAGIC as PROTOBUF_MAGIC;
 pub use protobuf::{
     ProtobufError, decode_protobuf, encode_protobuf, encode_protobuf_event, encode_protobuf_list,

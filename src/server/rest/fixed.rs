@@ -79,7 +79,7 @@ pub(super) async fn respond(
     match *steps {
         ["version"] => Ok(encoder.document(version())),
         ["metrics"] => Ok(metrics(server, headers).await),
-        ["openapi", "v2"] => Ok(openapi_v2(headers, &encoder)),
+        ["openapi", "v2"] => Ok(openapi_v2(server, headers)),
         ["openapi", "v3", ref rest @ ..] => openapi(&server.scheme(), rest, query, headers, &encoder),
         [endpoint, ref rest @ ..] => {
             let endpoint = Endpoint::ALL.into_iter().find(|known| known.name() == endpoint);
@@ -114,7 +114,7 @@ fn version() -> Value {
         "minor": MINOR,
         "emulationMajor": "1",
         "emulationMinor": MINOR,
-        "gitVersion": format!("v1.{MINOR}.0+windlass.{}", env!("CARGO_PKG_VERSION")),
+        "gitVersion": version_text(),
         "gitCommit": "",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",
@@ -175,6 +175,11 @@ async fn one_check(check: &Arc<dyn HealthCheck>) -> Response<ResponseBody> {
 async fn metrics(server: &ApiServer, headers: &HeaderMap) -> Response<ResponseBody> {
     let (media_type, page) = metrics::page(server, headers).await;
     encode::respond(StatusCode::OK, HeaderValue::from_static(media_type), ResponseBody::whole(page))
+}
+
+/// The server's version, as Kubernetes writes it.
+pub(super) fn version_text() -> String {
+    format!("v1.{MINOR}.0+windlass.{}", env!("CARGO_PKG_VERSION"))
 }
 
 /// A text that stands for a document.

@@ -24,6 +24,7 @@ mod list;
 mod negotiate;
 mod openapi;
 mod openapi_v2;
+pub(crate) use openapi_v2::OpenApiV2;
 mod resource;
 mod service;
 mod table;

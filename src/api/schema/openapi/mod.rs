@@ -14,7 +14,12 @@ use crate::api::{Resource, Scheme, Subresource};
 mod components;
 #[cfg(feature = "server")]
 mod docs;
+mod gnostic;
 mod operations;
+mod v2;
+
+pub use gnostic::encode_openapi_v2;
+pub use v2::openapi_v2;
 
 use operations::Operation;
 

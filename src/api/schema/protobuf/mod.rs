@@ -15,7 +15,7 @@ use self::wire::{nested, next, put_bytes};
 
 mod message;
 mod read;
-mod wire;
+pub(in crate::api::schema) mod wire;
 mod write;
 
 pub(super) use message::{is_omitted, zeros};

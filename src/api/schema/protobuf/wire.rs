@@ -89,17 +89,17 @@ fn write_varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-pub(super) fn put_varint(out: &mut Vec<u8>, number: u32, value: u64) {
+pub(in crate::api::schema) fn put_varint(out: &mut Vec<u8>, number: u32, value: u64) {
     write_varint(out, u64::from(number) << 3);
     write_varint(out, value);
 }
 
-pub(super) fn put_fixed64(out: &mut Vec<u8>, number: u32, value: u64) {
+pub(in crate::api::schema) fn put_fixed64(out: &mut Vec<u8>, number: u32, value: u64) {
     write_varint(out, u64::from(number) << 3 | 1);
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-pub(super) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+pub(in crate::api::schema) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     write_varint(out, u64::from(number) << 3 | 2);
     write_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
