@@ -27,3 +27,17 @@ pub fn parts<const N: usize>(data: &[u8]) -> Option<[&[u8]; N]> {
 pub fn object(data: &[u8]) -> Option<Value> {
     serde_json::from_slice(data).ok().filter(Value::is_object)
 }
+
+/// Whether two trees are the same, but for how a whole number is written: `1.5e3` is `1500` to YAML.
+pub fn alike(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(a), Value::Number(b)) => {
+            a == b || ((a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64())
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| alike(a, b)))
+        }
+        _ => one == other,
+    }
+}
