@@ -9,6 +9,10 @@ use serde_json::{Map, Value};
 
 use super::plain;
 
+/// A key that is longer, in bytes as it is written, is marked as one: without a mark readers look for its colon
+/// in 1,024 characters, and no further (YAML 1.2, 7.4.2).
+const LONGEST_KEY: usize = 1000;
+
 /// A tree as block style YAML, keys in the tree's order.
 #[must_use]
 pub fn write(tree: &Value) -> String {
@@ -30,7 +34,13 @@ fn object(map: &Map<String, Value>, indent: usize, out: &mut String) {
         if index > 0 || !out.ends_with("- ") {
             pad(indent, out);
         }
+        let start = out.len();
         text(key, None, out);
+        if out.len() - start > LONGEST_KEY {
+            out.insert_str(start, "? ");
+            out.push('\n');
+            pad(indent, out);
+        }
         out.push(':');
         match value {
             Value::Object(map) if !map.is_empty() => {
@@ -126,6 +136,18 @@ mod tests {
 
     use super::*;
     use crate::api::manifest::yaml::parse;
+
+    #[test]
+    fn a_key_may_be_longer_than_readers_look_for_its_colon() {
+        for value in
+            [json!(1), json!({"a": {"b": 1}}), json!([1, {"c": 2}]), json!("two\nlines\n"), json!({})]
+        {
+            let (long, odd) = ("k".repeat(3_000), "\u{15}".repeat(200));
+            let tree =
+                json!({"a": 1, &long: value, "list": [{&odd: value, "z": 2}], "nested": {&odd: value}});
+            assert_eq!(parse(&write(&tree)).unwrap(), tree, "{}", write(&tree));
+        }
+    }
 
     #[test]
     fn what_is_written_reads_as_kubernetes_would_write_it() {
