@@ -94,6 +94,8 @@ impl Server {
         let program = std::env::current_exe().expect("this program");
         let mut child = Command::new(program)
             .args([WORD, store, &nodes.to_string(), &pods.to_string()])
+            // What a large answer took goes back to the system at once, and not when something else happens.
+            .env("MIMALLOC_PURGE_DELAY", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
