@@ -43,7 +43,7 @@ pub enum Media {
 /// A tree that fits its type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
-    /// The tree: pruned, without nulls, its scalars canonical.
+    /// The tree: pruned, without nulls and what says nothing where Go would leave it out, its scalars canonical.
     pub tree: Value,
     /// What strict decoding objects to, such as `unknown field "spec.foo"`.
     pub problems: Vec<String>,

@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
+/// A field that is a text; empty where there is none.
 pub(in crate::api) fn text<'a>(schema: &'a Value, name: &str) -> &'a str {
     schema.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// A field that is true or not; false where there is none.
 pub(in crate::api) fn flag(schema: &Value, name: &str) -> bool {
     schema.get(name).and_then(Value::as_bool).unwrap_or_default()
 }
