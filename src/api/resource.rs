@@ -49,6 +49,8 @@ pub struct Resource {
     pub storage: Text,
     /// The name of the type in [`schema`](crate::api::schema)'s table; none where any field is kept.
     pub schema: Option<Text>,
+    /// What those are told who use the resource although something else should be used by now.
+    pub deprecation: Option<Deprecation>,
     /// What a CustomResourceDefinition says of the objects; none of kinds that no definition made.
     pub custom: Option<Arc<Version>>,
 }
@@ -62,6 +64,15 @@ pub enum Maturity {
     Beta,
     /// `v1`.
     Stable,
+}
+
+/// That a resource should not be used any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deprecation {
+    /// What every answer says, in a `Warning` header.
+    pub warning: Text,
+    /// The release that does not serve it any more, such as `1.39`; empty where none is known.
+    pub removed_release: Text,
 }
 
 /// Where objects of a resource live.
@@ -152,6 +163,7 @@ impl Resource {
                 plural.clone()
             },
             schema: None,
+            deprecation: None,
             custom: None,
             group,
             kind,

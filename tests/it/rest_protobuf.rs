@@ -287,7 +287,7 @@ async fn a_body_that_cannot_be_read_says_why() {
             400,
             format!(
                 "{unrecognized}provided data does not appear to be a protobuf message, \
-                 expected prefix [107, 56, 115, 0] (7b7d)"
+                 expected prefix [107, 56, 115, 0] ({{}})"
             )
         )
     );

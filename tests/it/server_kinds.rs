@@ -194,6 +194,63 @@ async fn what_is_off_is_dropped_and_what_is_short_is_written_out() {
 }
 
 #[tokio::test]
+async fn whoever_uses_what_is_deprecated_is_told_with_every_answer() {
+    let server = server().await;
+    let told = "299 - \"v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice\"";
+    let path = "/api/v1/namespaces/default/endpoints";
+    let endpoints = json!({"metadata": {"name": "web"}}).to_string();
+    let json_type = [("content-type", "application/json")];
+    let merge = [("content-type", "application/merge-patch+json")];
+    let one = &format!("{path}/web");
+    for (method, path, headers, body, code) in [
+        (Method::POST, path, &json_type, endpoints.as_str(), 201),
+        (Method::GET, path, &json_type, "", 200),
+        (Method::GET, one, &json_type, "", 200),
+        (Method::PATCH, one, &merge, "{}", 200),
+        (Method::DELETE, one, &json_type, "", 200),
+    ] {
+        let answer = send(&server, Identity::admin(), method.clone(), path, headers, body).await;
+        assert_eq!(answer.code, code, "{}", answer.text);
+        let warning = answer.headers.get("warning").map(|text| text.to_str().unwrap());
+        assert_eq!(warning, Some(told), "{method} {path}");
+    }
+    let page = crate::support::get(&server, "/metrics", &[]).await.text;
+    let gauges: Vec<_> =
+        page.lines().filter(|line| line.starts_with("apiserver_requested_deprecated_apis{")).collect();
+    let expected = "apiserver_requested_deprecated_apis{group=\"\",removed_release=\"\",resource=\"endpoints\",\
+                    subresource=\"\",version=\"v1\"} 1";
+    assert_eq!(gauges, [expected]);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_object_is_shown_as_far_as_it_goes() {
+    let server = server().await;
+    let unread = "the object provided is unrecognized (must be of type Pod)";
+    let json = "application/json";
+    for (media, body, expected) in [
+        (json, "", "couldn't get version/kind; json parse error: unexpected end of JSON input (<empty>)"),
+        (
+            json,
+            r#"{"kind": "Pod", "metadata": {"name" "a"}}"#,
+            "couldn't get version/kind; json parse error: invalid character '\"' after object key \
+             ({\"kind\": \"Pod\", \"metadata\": {\" ...)",
+        ),
+        (
+            json,
+            "kind: Pod",
+            "couldn't get version/kind; json parse error: invalid character 'k' looking for beginning of value \
+             (6b696e643a20506f64)",
+        ),
+    ] {
+        let path = "/api/v1/namespaces/default/pods";
+        let headers = [("content-type", media)];
+        let answer = send(&server, Identity::admin(), Method::POST, path, &headers, body).await;
+        let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
+        assert_eq!((answer.code.as_u16(), message), (400, format!("{unread}: {expected}")));
+    }
+}
+
+#[tokio::test]
 async fn a_server_warns_of_what_it_accepts() {
     let server = server().await;
     let admin = Identity::admin;

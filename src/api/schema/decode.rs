@@ -1,8 +1,8 @@
 //! Reading a tree by its type, in one pass over bytes or over another tree.
 //!
 //! The rules are those of `sigs.k8s.io/json` and the Go types behind the table: names are matched
-//! exactly, a null is an absent field and so is what says nothing where Go has no pointer (`omitempty`), the first value of a wrong type is the error but malformed
-//! JSON behind it wins, and of two equal fields the last counts.
+//! exactly, a null is an absent field and so is what says nothing where Go has no pointer (`omitempty`), the first
+//! value of a wrong type is the error but malformed JSON behind it wins, and of two equal fields the last counts.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde_json::{Map, Number, Value};
 
 use super::table::{self, Entry, Scalar, Shape};
-use super::{DecodeError, Decoded, protobuf, scalar};
+use super::{DecodeError, Decoded, protobuf, scalar, syntax};
 use crate::api::Resource;
 
 /// Strict decoding stops counting here, as Kubernetes does.
@@ -44,7 +44,12 @@ pub(super) fn bytes(root: Root, bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let read = Node { walk: &mut walk, expected: root.expected() }
         .deserialize(&mut json)
         .and_then(|tree| json.end().map(|()| tree));
-    walk.finish(read)
+    walk.finish(read).map_err(|error| match (&error, syntax::complaint(bytes)) {
+        (DecodeError::Syntax(_), Some(complaint)) => {
+            DecodeError::Syntax(format!("couldn't get version/kind; json parse error: {complaint}"))
+        }
+        _ => error,
+    })
 }
 
 pub(super) fn tree(root: Root, tree: Value) -> Result<Decoded, DecodeError> {

@@ -22,6 +22,7 @@ mod defaults;
 mod openapi;
 mod protobuf;
 mod scalar;
+mod syntax;
 pub mod table;
 
 pub(crate) use decode::free;
@@ -61,7 +62,7 @@ impl Decoded {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// No JSON or YAML at all.
+    /// No JSON or YAML at all; of JSON worded as Go's decoder words it.
     #[error("{0}")]
     Syntax(String),
     /// A value of another type than its field's; worded as Go's decoder words it.

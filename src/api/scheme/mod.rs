@@ -1,6 +1,7 @@
 //! The scheme: the rows of all resources that a server serves.
 
 mod columns;
+mod deprecated;
 mod fields;
 mod row;
 mod table;

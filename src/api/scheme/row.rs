@@ -3,7 +3,7 @@
 
 use kube_core::GroupVersionKind;
 
-use super::{columns, fields};
+use super::{columns, deprecated, fields};
 use crate::api::{Resource, Scope, Subresource};
 
 /// A line of the table.
@@ -56,6 +56,7 @@ impl Row {
         resource.schema = Some(self.schema().into());
         resource.selectable = fields::of(self.group, self.kind);
         resource.columns = columns::of(self.group, self.kind);
+        resource.deprecation = deprecated::of(self.group, self.version, self.kind);
         resource
     }
 

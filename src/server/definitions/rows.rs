@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::api::structural::Version;
-use crate::api::{Column, ColumnValue, GroupVersionKind, Resource, Scope, SelectableField, Subresource};
+use crate::api::{
+    Column, ColumnValue, Deprecation, GroupVersionKind, Resource, Scope, SelectableField, Subresource,
+};
 use crate::server::tree::{at, text, texts};
 
 /// The rows that a definition makes.
@@ -83,6 +85,8 @@ fn row(tree: &Value, version: &Value, known: Version) -> Resource {
     row.selectable = fields
         .map(|field| SelectableField::new(text(field, &["jsonPath"]).trim_start_matches('.').to_owned()))
         .collect();
+    let told = |warning: &String| Deprecation { warning: warning.clone().into(), removed_release: "".into() };
+    row.deprecation = known.deprecation.as_ref().map(told);
     row.custom = Some(Arc::new(known));
     row
 }

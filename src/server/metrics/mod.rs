@@ -46,6 +46,7 @@ pub(crate) async fn page(server: &ApiServer, headers: &HeaderMap) -> (&'static s
     let mut page = Page::of(headers);
     let metrics = server.metrics();
     metrics.requests.write(&mut page);
+    metrics.requests.write_deprecated(&mut page, &server.scheme());
     metrics.watches.write(&mut page);
     in_flight(server, &mut page);
     page.family("apiserver_tls_handshake_errors_total", Kind::Counter, HANDSHAKES);

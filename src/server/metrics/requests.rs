@@ -1,15 +1,16 @@
 //! Requests: how many, how long, how large.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kube_core::GroupVersionResource;
 use scc::{Equivalent, HashIndex};
 
 use super::instrument::{Gauge, Histogram, Snapshot};
 use super::text::{Kind, Page};
-use crate::api::Resource;
+use crate::api::{Resource, Scheme};
 
 /// Buckets of how long requests take, in seconds.
 const SECONDS: &[f64] = &[
@@ -205,6 +206,40 @@ impl Requests {
         for (labels, open) in &open {
             let own: Vec<_> = [("component", "apiserver")].into_iter().chain(shared(labels)).collect();
             page.gauge(&own, *open as f64);
+        }
+    }
+
+    /// Which resources have been asked for although something else should be used by now.
+    pub(super) fn write_deprecated(&self, page: &mut Page, scheme: &Scheme) {
+        let mut all = BTreeSet::new();
+        self.0.iter_sync(|labels, _| {
+            let (group, version, resource) = (&*labels.group, &*labels.version, &*labels.resource);
+            let row = scheme.resource(&GroupVersionResource::gvr(group, version, resource));
+            if let Some(deprecation) = row.and_then(|row| row.deprecation.clone()) {
+                all.insert((without(labels, false), deprecation.removed_release));
+            }
+            true
+        });
+        page.family(
+            "apiserver_requested_deprecated_apis",
+            Kind::Gauge,
+            "[STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, \
+             resource, subresource, and removed_release.",
+        );
+        let told: BTreeSet<_> = all
+            .iter()
+            .map(|(labels, removed)| {
+                [
+                    ("group", &*labels.group),
+                    ("removed_release", &**removed),
+                    ("resource", &*labels.resource),
+                    ("subresource", &*labels.subresource),
+                    ("version", &*labels.version),
+                ]
+            })
+            .collect();
+        for labels in told {
+            page.gauge(&labels, 1.0);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! From what came in to a tree of the row's kind.
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::Call;
-use crate::api::schema::{self, Decoded, Media};
+use crate::api::schema::{self, DecodeError, Decoded, Media};
 use crate::api::{Resource, Status, status};
 use crate::client::{FieldValidation, Payload};
 use crate::server::convert;
@@ -29,6 +30,10 @@ pub(crate) fn decode_as(
     payload: Payload,
     validation: Option<FieldValidation>,
 ) -> Result<Value, Status> {
+    let body = match &payload {
+        Payload::Bytes { bytes, .. } => bytes.clone(),
+        Payload::Object(_) | Payload::Tree(_) => Bytes::new(),
+    };
     let decoded = match payload {
         Payload::Object(object) => {
             let tree = object.tree();
@@ -41,7 +46,10 @@ pub(crate) fn decode_as(
         }
         Payload::Bytes { media_type, bytes } => schema::decode(row, &bytes, media(&media_type)?),
     };
-    let Decoded { tree, problems, .. } = decoded.map_err(|error| refusal(row, &error.to_string()))?;
+    let Decoded { tree, problems, .. } = decoded.map_err(|error| match error {
+        DecodeError::Syntax(why) => unrecognized(row, &why, &body),
+        error => refusal(row, &error.to_string()),
+    })?;
     check_kind(call, row, &tree)?;
     report(call, row, problems, validation)?;
     Ok(tree)
@@ -91,6 +99,24 @@ fn refusal(row: &Resource, why: &str) -> Status {
     status::bad_request(format!(
         "{} in version {:?} cannot be handled as a {}: {why}",
         row.kind, row.version, row.kind
+    ))
+}
+
+/// That a body is nothing of which anybody could tell a kind, with its beginning.
+///
+/// Source: `transformDecodeError` and `summarizeData` of `k8s.io/apiserver/pkg/endpoints/handlers` (1.36).
+pub(crate) fn unrecognized(row: &Resource, why: &str, body: &[u8]) -> Status {
+    const SHOWN: usize = 30;
+    let start = &body[..body.len().min(SHOWN)];
+    let more = if body.len() > SHOWN { " ..." } else { "" };
+    let summary = match start {
+        [] => "<empty>".to_owned(),
+        [b'{', ..] => String::from_utf8_lossy(start).into_owned(),
+        _ => start.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): {why} ({summary}{more})",
+        row.kind
     ))
 }
 

@@ -23,7 +23,7 @@ use crate::client::{Identity, Patch, PatchType, Request, Response, Target, Write
 use crate::store;
 
 pub(crate) use create::{check_namespace, create_tree, default};
-pub(crate) use decode::{decode, decode_as};
+pub(crate) use decode::{decode, decode_as, unrecognized};
 pub(crate) use delete::{Verdict, check_preconditions, delete_object};
 pub(crate) use update::{Change, Committed, Next, Scope, modify, precondition_failed};
 
@@ -70,8 +70,7 @@ pub(super) async fn serve(
         _ => Ok(()),
     }
     .map_err(|status| *status)?;
-    let deprecation = call.row.custom.as_ref().and_then(|version| version.deprecation.clone());
-    call.warnings.extend(deprecation);
+    call.told_of_deprecation();
     let writes = !matches!(verb, "get" | "list" | "watch") && definitions::is_definition(&call.row);
     let _alone = if writes { Some(server.alone_with_definitions().await) } else { None };
     let Answer { response, created, .. } = dispatch(&mut call, request).await?;
@@ -277,6 +276,20 @@ impl<'a> Call<'a> {
     }
 
     /// Tells the caller something besides, once, however often a write is tried again.
+    /// Says that what is asked for should not be used any more, where that is so.
+    ///
+    /// Source: `registerResourceHandlers` of `k8s.io/apiserver/pkg/endpoints/installer.go`, and `MonitorRequest`
+    /// of `endpoints/metrics` (1.36).
+    fn told_of_deprecation(&mut self) {
+        let Some(deprecation) = &self.asked.deprecation else { return };
+        self.warnings.push(deprecation.warning.to_string());
+        self.annotations.insert("k8s.io/deprecated".into(), "true".into());
+        if !deprecation.removed_release.is_empty() {
+            let removed = deprecation.removed_release.to_string();
+            self.annotations.insert("k8s.io/removed-release".into(), removed);
+        }
+    }
+
     pub(crate) fn warn(&mut self, warnings: Vec<String>) {
         for warning in warnings {
             if !self.warnings.contains(&warning) {

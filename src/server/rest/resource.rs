@@ -13,7 +13,7 @@ use crate::api::schema::{self, ProtobufError};
 use crate::api::{Resource, Status, manifest, status};
 use crate::client::wire::{self, Query, ResourcePath};
 use crate::client::{self, DeleteOptions, Identity, Patch, PatchType, Payload, Target};
-use crate::server::{ApiServer, Attributes, admission, connect};
+use crate::server::{ApiServer, Attributes, admission, connect, registry};
 
 /// The media types of patches, with what they are.
 const PATCHES: &[(&str, PatchType)] = &[
@@ -155,7 +155,7 @@ fn payload(
         BodyEncoding::Yaml => "application/yaml",
         BodyEncoding::Protobuf => {
             let tree = schema::decode_protobuf(&bytes);
-            let unreadable = |error| Box::new(status::bad_request(unreadable(&error, row, &bytes)));
+            let unreadable = |error| Box::new(unreadable(&error, row, &bytes));
             return tree.map(Payload::Tree).map_err(unreadable);
         }
     };
@@ -163,26 +163,21 @@ fn payload(
 }
 
 /// Why a body in protobuf is no object of this row, as Kubernetes words it.
-fn unreadable(error: &ProtobufError, row: Option<&Resource>, body: &[u8]) -> String {
-    let Some(row) = row else { return error.to_string() };
-    match error {
+fn unreadable(error: &ProtobufError, row: Option<&Resource>, body: &[u8]) -> Status {
+    let Some(row) = row else { return status::bad_request(error.to_string()) };
+    status::bad_request(match error {
         ProtobufError::UnknownKind { api_version, kind } => {
             let version = api_version.rsplit('/').next().unwrap_or_default();
             let why = if row.schema.is_some() { error.to_string() } else { NO_PROTOBUF.to_owned() };
             format!("{kind} in version {version:?} cannot be handled as a {}: {why}", row.kind)
         }
         ProtobufError::NoMagic | ProtobufError::Empty => {
-            let start: String = body.iter().take(30).map(|byte| format!("{byte:02x}")).collect();
-            let more = if body.len() > 30 { " ..." } else { "" };
-            format!(
-                "the object provided is unrecognized (must be of type {}): {error} ({start}{more})",
-                row.kind
-            )
+            return registry::unrecognized(row, &error.to_string(), body);
         }
         error => {
             format!("{0} in version {1:?} cannot be handled as a {0}: {error}", row.kind, row.version)
         }
-    }
+    })
 }
 
 fn delete_options(
