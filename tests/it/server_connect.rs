@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use http::Method;
+use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
@@ -16,7 +17,8 @@ use windlass::server::{ApiServer, RoleTable, Rule};
 use windlass::store::MemoryStore;
 
 use crate::server_kit::{Kit, kit_with, pod};
-use crate::support::{Reply, get, send, write};
+use crate::support::wire::Http1;
+use crate::support::{Reply, TOKEN, get, send, serve, write};
 
 /// What listens behind nodes, by hand: one answer for each connection, and a note of all that came.
 #[derive(Clone)]
@@ -172,6 +174,56 @@ async fn a_request_goes_on_as_it_is_but_for_what_is_between_neighbours() {
     }
 }
 
+#[tokio::test]
+async fn a_backend_is_told_whom_the_server_heard() {
+    let env = Env::system();
+    let backends = Backends::new(&env);
+    let dialer = Arc::new(backends.clone());
+    let kit = kit_with(|builder| builder.env(env).node_dialer(dialer)).await;
+    at_address(&kit, "web", "10.0.0.7").await;
+    backends.answers("HTTP/1.1 200 OK\nContent-Length: 2", "ok");
+    let path = format!("{PODS}/web:81/proxy/a");
+    let forwarded = || {
+        let request = backends.seen().pop().unwrap().request;
+        let mut told: Vec<_> =
+            request.lines().filter(|line| line.starts_with("x-forwarded-")).map(str::to_owned).collect();
+        told.sort();
+        told
+    };
+    let uri = format!("x-forwarded-uri: {path}");
+    // In process there is nobody to name.
+    let before = [("x-forwarded-for", "192.0.2.1")];
+    assert_eq!(get(&kit.server, &path, &before).await.text, "ok");
+    assert_eq!(forwarded(), ["x-forwarded-for: 192.0.2.1", &uri]);
+
+    let served = serve(kit.server.clone()).await;
+    let mut connection = Http1::open(&served).await;
+    let mut ask = async |path: &str, upgrade: bool| {
+        let mut request = http::Request::get(path)
+            .header("host", "localhost")
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("x-forwarded-for", "192.0.2.1")
+            .header("x-forwarded-for", "192.0.2.2");
+        if upgrade {
+            request = request.header("connection", "upgrade").header("upgrade", "anything");
+        }
+        let answer = connection.begin(request.body(String::new()).unwrap()).await.unwrap();
+        let code = answer.status().as_u16();
+        answer.into_body().collect().await.unwrap();
+        code
+    };
+    let chain = "x-forwarded-for: 192.0.2.1, 192.0.2.2, 127.0.0.1";
+    assert_eq!((ask(&path, false).await, forwarded()), (200, vec![chain.to_owned(), uri.clone()]));
+    // Where the request's line names them: scheme and host.
+    assert_eq!(ask(&format!("https://example.com:1{path}"), false).await, 200);
+    let origin = ["x-forwarded-host: example.com:1", "x-forwarded-proto: https"];
+    assert_eq!(forwarded(), [chain, origin[0], origin[1], &uri]);
+    // An upgrade is told of the peer alone.
+    backends.answers("HTTP/1.1 400 Bad Request\nContent-Length: 0", "");
+    assert_eq!((ask(&path, true).await, forwarded()), (400, vec![chain.to_owned()]));
+    served.shutdown().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_backend_says_of_itself_leads_through_the_proxy() {
     let (kit, backends) = bench().await;
@@ -234,15 +286,19 @@ async fn a_service_is_one_of_its_pods_and_nobody_else() {
         get(&kit.server, &format!("/api/v1/namespaces/default/services/{name}/proxy/"), &[]).await
     };
     let none = |name: &str| (503, format!("no endpoints available for service {name:?}"));
-    assert_eq!(refusal(&ask("web:http").await), none("web:http"));
+    let no_such = || (404, "endpoints \"web\" not found".to_owned());
+    assert_eq!((refusal(&ask("web:http").await), refusal(&ask("web:80").await)), (no_such(), no_such()));
+    assert_eq!(refusal(&ask("none").await), (404, "endpoints \"none\" not found".into()));
+    let slice = |endpoints: Value| {
+        json!({"metadata": {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
+            "addressType": "IPv4", "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}], "endpoints": endpoints})
+    };
+    kit.create("default", "endpointslices", slice(json!([]))).await.unwrap();
+    assert_eq!(refusal(&ask("web:http").await), none("web"));
     // Whoever may write slices does not send the server elsewhere.
     let endpoint = |pod: &str, namespace: &str, address: &str, ready: bool| {
         json!({"addresses": [address], "conditions": {"ready": ready},
             "targetRef": {"kind": "Pod", "name": pod, "namespace": namespace}})
-    };
-    let slice = |endpoints: Value| {
-        json!({"metadata": {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
-            "addressType": "IPv4", "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}], "endpoints": endpoints})
     };
     let foreign = [
         endpoint("web", "default", "10.0.0.99", true),
@@ -251,7 +307,7 @@ async fn a_service_is_one_of_its_pods_and_nobody_else() {
         endpoint("web", "default", "10.0.0.7", false),
         json!({"addresses": ["10.0.0.7"], "conditions": {"ready": true}}),
     ];
-    kit.create("default", "endpointslices", slice(json!(foreign))).await.unwrap();
+    kit.merge("default", "endpointslices/web-1", json!({"endpoints": foreign})).await.unwrap();
     assert_eq!(refusal(&ask("web:80").await), none("web:80"));
     assert!(backends.seen().is_empty());
     let ready = json!({"endpoints": [endpoint("web", "default", "10.0.0.7", true)]});
@@ -262,6 +318,50 @@ async fn a_service_is_one_of_its_pods_and_nobody_else() {
     }
     assert_eq!(refusal(&ask("web:other").await), none("web:other"));
     assert_eq!(refusal(&ask("web:82").await), (503, "no service port 82 found for service \"web\"".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_endpoints_of_a_service_say_who_it_is_before_its_slices_do() {
+    let (kit, backends) = bench().await;
+    backends.answers("HTTP/1.1 200 OK\nContent-Length: 2", "ok");
+    at_address(&kit, "other", "10.0.0.8").await;
+    let service = json!({"metadata": {"name": "web"}, "spec": {"ports": [{"name": "http", "port": 80}]}});
+    kit.create("default", "services", service).await.unwrap();
+    let slice = json!({"metadata": {"name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4", "ports": [{"name": "http", "port": 8080}], "endpoints": [
+        {"addresses": ["10.0.0.8"], "targetRef": {"kind": "Pod", "name": "other", "namespace": "default"}}]});
+    kit.create("default", "endpointslices", slice).await.unwrap();
+    let ask = async |name: &str| {
+        get(&kit.server, &format!("/api/v1/namespaces/default/services/{name}/proxy/"), &[]).await
+    };
+    let went = || backends.seen().pop().unwrap().to;
+    assert_eq!((ask("web:80").await.text, went()), ("ok".into(), "10.0.0.8:8080 from n1".into()));
+
+    kit.create("default", "endpoints", json!({"metadata": {"name": "web"}})).await.unwrap();
+    let none = |name: &str| (503, format!("no endpoints available for service {name:?}"));
+    assert_eq!(refusal(&ask("web:80").await), none("web"));
+    let address = |ip: &str, pod: &str, namespace: &str| json!({"ip": ip, "targetRef": {"kind": "Pod", "name": pod, "namespace": namespace}});
+    let subset = |field: &str, addresses: Value, port: u16| json!({(field): addresses, "ports": [{"name": "http", "port": port}]});
+    let foreign = [
+        subset("notReadyAddresses", json!([address("10.0.0.7", "web", "default")]), 8080),
+        subset("addresses", json!([{"ip": "10.0.0.7"}]), 8081),
+        subset("addresses", json!([address("10.0.0.7", "other", "default")]), 8082),
+        subset("addresses", json!([address("10.0.0.7", "web", "kube-system")]), 8083),
+        subset("addresses", json!([address("10.0.0.9", "none", "default")]), 8084),
+    ];
+    let before = backends.seen().len();
+    kit.merge("default", "endpoints/web", json!({"subsets": foreign})).await.unwrap();
+    assert_eq!(refusal(&ask("web:80").await), none("web:80"));
+    assert_eq!(backends.seen().len(), before, "nobody was dialled");
+    // One that is a pod's is found among them.
+    let mut subsets = foreign.to_vec();
+    subsets.push(subset("addresses", json!([address("10.0.0.7", "web", "default")]), 8085));
+    kit.merge("default", "endpoints/web", json!({"subsets": subsets})).await.unwrap();
+    for name in ["web:80", "web:http", "http:web:80"] {
+        assert_eq!((ask(name).await.text, went()), ("ok".into(), "10.0.0.7:8085 from n1".into()), "{name}");
+    }
+    assert_eq!(refusal(&ask("web").await), none("web"));
+    assert_eq!(refusal(&ask("web:81").await), (503, "no service port 81 found for service \"web\"".into()));
 }
 
 /// CVE-2020-8562: a proxy that is led to the server's own machine or its cloud's metadata.

@@ -15,7 +15,7 @@ mod relay;
 use http::Response;
 
 pub(crate) use agent::STREAM_PROTOCOL;
-pub(crate) use proxy::{BEARER, Onward, proxy, wants_upgrade};
+pub(crate) use proxy::{BEARER, Onward, Peer, proxy, wants_upgrade};
 pub(crate) use relay::relay;
 
 use super::ApiServer;

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ use super::{Authenticator, ClientCertificates};
 use crate::api::Status;
 use crate::env::Tasks;
 use crate::server::ApiServer;
+use crate::server::connect::Peer;
 use crate::server::drain::Drain;
 use crate::server::rest::{self, Origin, ResponseBody};
 
@@ -149,6 +150,7 @@ struct Shared {
 struct Connection {
     shared: Arc<Shared>,
     certificate: Option<CertificateDer<'static>>,
+    peer: Peer,
     activity: Activity,
     /// It is to end when all is answered.
     leave: Notify,
@@ -226,7 +228,7 @@ impl Shared {
                 Ok((stream, peer)) => {
                     let shared = self.clone();
                     self.tasks.spawn("https connection", async move {
-                        if let Err(error) = shared.connection(stream).await {
+                        if let Err(error) = shared.connection(stream, peer.ip()).await {
                             tracing::debug!(%peer, %error, "a connection ended");
                         }
                     });
@@ -240,7 +242,7 @@ impl Shared {
         }
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream) -> Result<(), Error> {
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: IpAddr) -> Result<(), Error> {
         stream.set_nodelay(true)?;
         let clock = self.server.env().clock.clone();
         let shaken = crate::select! {
@@ -259,6 +261,7 @@ impl Shared {
         let certificate = session.peer_certificates().and_then(<[_]>::first);
         let connection = Arc::new(Connection {
             certificate: certificate.map(|certificate| certificate.clone().into_owned()),
+            peer: Peer(peer),
             activity: Activity::new(clock, http2),
             leave: Notify::new(),
             http2,
@@ -340,6 +343,7 @@ impl Connection {
         if self.http2 && shared.server.sends_away(shared.goaway_chance) {
             self.leave.notify_one();
         }
+        request.extensions_mut().insert(self.peer);
         let path = request.uri().path().to_owned();
         let certificate = self.certificate.as_deref();
         let headers = request.headers_mut();

@@ -9,7 +9,7 @@ use http::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, BodyStream, Full};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -18,7 +18,7 @@ use super::{BodyError, ResponseBody, encode, read};
 use crate::api::{Status, status};
 use crate::client::wire::accept_key;
 use crate::client::{self, Identity, Target};
-use crate::server::connect::{self, BEARER, Onward, Upgrade};
+use crate::server::connect::{self, BEARER, Onward, Peer, Upgrade};
 use crate::server::registry::not_allowed;
 use crate::server::{ApiServer, Attributes, admission};
 
@@ -163,13 +163,18 @@ where
     B::Error: Into<BodyError>,
 {
     let upgrade = request.extensions_mut().remove::<OnUpgrade>();
+    let peer = request.extensions().get::<Peer>().copied();
     let (parts, body) = request.into_parts();
     let body = body
         .map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
         .map_err(Into::into)
         .boxed_unsync();
-    let http::request::Parts { method, uri, headers, .. } = parts;
-    Onward { method, uri, rest, headers, body, upgrade }
+    let http::request::Parts { method, uri, headers, version, .. } = parts;
+    // HTTP/2 names both with every request.
+    let absolute = peer.is_some() && version < Version::HTTP_2;
+    let origin = uri.scheme_str().zip(uri.authority()).filter(|_| absolute);
+    let origin = origin.map(|(scheme, host)| (scheme.to_owned(), host.to_string()));
+    Onward { method, uri, rest, headers, body, upgrade, peer, origin }
 }
 
 /// The body of an HTTP response from elsewhere, passed on piece by piece.

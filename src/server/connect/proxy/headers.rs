@@ -2,16 +2,54 @@
 //!
 //! Source: `httputil.ReverseProxy` of Go, and `k8s.io/apimachinery/pkg/util/proxy` (1.36).
 
+use std::net::IpAddr;
+
 use http::header::{self, AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+const HOST_ASKED: HeaderName = HeaderName::from_static("x-forwarded-host");
+const SCHEME_ASKED: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What a token begins with that stands among a WebSocket's subprotocols.
 ///
 /// Source: `k8s.io/apiserver/pkg/authentication/request/websocket` (1.36).
 pub(crate) const BEARER: &str = "base64url.bearer.authorization.k8s.io.";
 
+/// What a backend is told of the request that its own follows from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Forwarded {
+    /// Who sent it; nobody in process.
+    pub(super) peer: Option<IpAddr>,
+    /// The path that was asked for, and by which scheme and host, where the request's line named them. An
+    /// upgrade says nothing of these.
+    pub(super) uri: Option<String>,
+    pub(super) origin: Option<(String, String)>,
+}
+
+impl Forwarded {
+    /// What a peer says of those before it stays, in one header; the rest is written over.
+    fn write(self, headers: &mut HeaderMap) {
+        if let Some(peer) = self.peer {
+            let before = headers.get_all(FOR).iter().map(HeaderValue::as_bytes);
+            let peer = peer.to_canonical().to_string();
+            let chain: Vec<_> = before.chain([peer.as_bytes()]).collect();
+            if let Ok(chain) = HeaderValue::from_bytes(&chain.join(&b", "[..])) {
+                headers.insert(FOR, chain);
+            }
+        }
+        let (scheme, host) = self.origin.unzip();
+        for (name, value) in [(URI, self.uri), (HOST_ASKED, host), (SCHEME_ASKED, scheme)] {
+            if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
 /// What goes on to the backend: no header that is between two neighbours only, and not how the caller proved
-/// who it is. `forwarded` is the path that was asked for, as a proxy behind this one wants it.
-pub(super) fn onward(mut headers: HeaderMap, upgrade: bool, forwarded: &str) -> HeaderMap {
+/// who it is.
+pub(super) fn onward(mut headers: HeaderMap, upgrade: bool, forwarded: Forwarded) -> HeaderMap {
     let trailers = headers.get_all(TE).iter().any(|value| value.as_bytes() == b"trailers");
     let wanted = headers.get(UPGRADE).cloned().filter(|_| upgrade);
     hop_by_hop(&mut headers);
@@ -30,9 +68,7 @@ pub(super) fn onward(mut headers: HeaderMap, upgrade: bool, forwarded: &str) -> 
         headers.insert(UPGRADE, wanted);
         drop_bearer(&mut headers);
     }
-    if let Ok(path) = HeaderValue::from_str(forwarded) {
-        headers.insert(HeaderName::from_static("x-forwarded-uri"), path);
-    }
+    forwarded.write(&mut headers);
     headers
 }
 
@@ -110,10 +146,15 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let pairs = pairs
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        pairs.collect()
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn of_uri(path: &str) -> Forwarded {
+        Forwarded { uri: Some(path.to_owned()), ..Forwarded::default() }
     }
 
     #[test]
@@ -129,7 +170,7 @@ mod tests {
             ("accept", "*/*"),
             ("cookie", "of=the-backend"),
         ]);
-        let left = onward(sent, false, "/api/v1/x/proxy/a");
+        let left = onward(sent, false, of_uri("/api/v1/x/proxy/a"));
         let expected = headers(&[
             ("accept", "*/*"),
             ("cookie", "of=the-backend"),
@@ -140,6 +181,42 @@ mod tests {
     }
 
     #[test]
+    fn whose_a_request_was_is_added_to_what_others_said_of_it() {
+        let peer = |text: &str| Some(text.parse().unwrap());
+        for (sent, peer, expected) in [
+            (&[][..], None, None),
+            (&[("x-forwarded-for", "10.0.0.1")], None, Some("10.0.0.1")),
+            (&[], peer("10.0.0.2"), Some("10.0.0.2")),
+            (&[], peer("::ffff:10.0.0.2"), Some("10.0.0.2")),
+            (
+                &[("x-forwarded-for", "10.0.0.1, fd00::1"), ("x-forwarded-for", "anything")],
+                peer("fd00::2"),
+                Some("10.0.0.1, fd00::1, anything, fd00::2"),
+            ),
+        ] {
+            for upgrade in [false, true] {
+                let forwarded = Forwarded { peer, ..Forwarded::default() };
+                let left = onward(headers(sent), upgrade, forwarded);
+                let told: Vec<_> = left.get_all(FOR).iter().collect();
+                assert_eq!(told, Vec::from_iter(expected), "{sent:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_a_request_went_is_written_over_what_others_said_of_it() {
+        let sent = || {
+            headers(&[("x-forwarded-host", "a"), ("x-forwarded-proto", "http"), ("x-forwarded-uri", "/a")])
+        };
+        assert_eq!(onward(sent(), true, Forwarded::default()), sent());
+        let origin = Some(("https".to_owned(), "b:1".to_owned()));
+        let left = onward(sent(), false, Forwarded { origin, ..of_uri("/b") });
+        let expected =
+            [("x-forwarded-host", "b:1"), ("x-forwarded-proto", "https"), ("x-forwarded-uri", "/b")];
+        assert_eq!(left, headers(&expected));
+    }
+
+    #[test]
     fn an_upgrade_keeps_what_it_is_about_and_not_the_token() {
         let sent = headers(&[
             ("connection", "keep-alive, Upgrade"),
@@ -147,7 +224,7 @@ mod tests {
             ("sec-websocket-protocol", "base64url.bearer.authorization.k8s.io.dG9rZW4, own"),
         ]);
         assert!(wants_upgrade(&sent) && !wants_upgrade(&headers(&[("upgrade", "websocket")])));
-        let left = onward(sent, true, "/");
+        let left = onward(sent, true, Forwarded::default());
         assert_eq!(left["upgrade"], "websocket");
         assert_eq!(left["sec-websocket-protocol"], "own");
     }

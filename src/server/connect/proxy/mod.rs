@@ -8,9 +8,12 @@
 
 mod address;
 mod backend;
+mod endpoints;
 mod headers;
 mod place;
 mod rewrite;
+
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, LOCATION};
@@ -28,6 +31,7 @@ use crate::client::Target;
 use crate::client::wire::target_path;
 use crate::server::ApiServer;
 use crate::server::rest::{self, ResponseBody};
+use headers::Forwarded;
 pub(crate) use headers::{BEARER, wants_upgrade};
 use place::Place;
 use rewrite::{PAGE, Rewriter, clean};
@@ -61,7 +65,15 @@ pub(crate) struct Onward {
     pub(crate) body: Outbound,
     /// The caller's connection, where it can become something else.
     pub(crate) upgrade: Option<OnUpgrade>,
+    /// Who sent it, where it came by a socket.
+    pub(crate) peer: Option<Peer>,
+    /// The scheme and host of its line, where that is an absolute address, as proxies get it.
+    pub(crate) origin: Option<(String, String)>,
 }
+
+/// The address that a request came from, as one of its extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
 
 /// Passes a request on to what listens behind a pod, a service or a node. The caller has been authorized.
 pub(crate) async fn proxy(
@@ -70,7 +82,7 @@ pub(crate) async fn proxy(
     onward: Onward,
 ) -> Result<Response<ResponseBody>, Status> {
     let place = place::find(server, target).await?;
-    let Onward { method, uri, rest, headers: sent, body, upgrade } = onward;
+    let Onward { method, uri, rest, headers: sent, body, upgrade, peer, origin } = onward;
     let upgrading = wants_upgrade(&sent);
     if !upgrading && rest.is_empty() && matches!(method, Method::GET | Method::HEAD) {
         return Ok(to_the_root(&uri));
@@ -80,7 +92,12 @@ pub(crate) async fn proxy(
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = backend_uri(&path, uri.query())?;
-    *request.headers_mut() = headers::onward(sent, upgrading, &format!("{}{path}", rewriter.prefix));
+    let forwarded = Forwarded {
+        peer: peer.map(|Peer(address)| address),
+        uri: (!upgrading).then(|| format!("{}{path}", rewriter.prefix)),
+        origin: origin.filter(|_| !upgrading),
+    };
+    *request.headers_mut() = headers::onward(sent, upgrading, forwarded);
     let host = HeaderValue::try_from(place.host()).map_err(|error| status::bad_request(error.to_string()))?;
     request.headers_mut().insert(HOST, host);
     let answered = backend::exchange(server, &place, request).await;

@@ -4,19 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube_core::GroupVersionResource;
 use serde::de::DeserializeOwned;
 
 use super::address::{Named, Scheme, allowed};
-use crate::api::selector::LabelSelector;
+use super::endpoints;
 use crate::api::{Object, Status, status};
-use crate::client::{ListOptions, Request, Response, Target};
+use crate::client::Target;
 use crate::server::ApiServer;
-use crate::server::connect::pod::{own_identity, read};
-
-/// The label by which slices are a service's.
-const OF_SERVICE: &str = "kubernetes.io/service-name";
+use crate::server::connect::pod::read;
 
 /// Where a proxied request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +48,7 @@ pub(super) async fn find(server: &ApiServer, target: &Target) -> Result<Place, S
     }
 }
 
-fn may_go(server: &ApiServer, address: Option<&str>) -> Result<IpAddr, Status> {
+pub(super) fn may_go(server: &ApiServer, address: Option<&str>) -> Result<IpAddr, Status> {
     address
         .and_then(|text| text.parse().ok())
         .filter(|address| allowed(*address, server.allows_loopback_endpoints()))
@@ -97,58 +92,24 @@ async fn pod(server: &ApiServer, target: Target, named: Named) -> Result<Place, 
     Ok(Place::Port { node, address: SocketAddr::new(address, port), scheme: named.scheme })
 }
 
-/// Source: `ResourceLocation` of `k8s.io/kubernetes/pkg/registry/core/service/storage` (1.36), which reads
-/// the Endpoints that mirror the slices read here.
+/// Source: `ResourceLocation` of `k8s.io/kubernetes/pkg/registry/core/service/storage` (1.36). A service whose
+/// port is named, or not said, is not read itself.
 async fn service(server: &ApiServer, target: Target, named: Named, id: &str) -> Result<Place, Status> {
     let namespace = target.namespace.clone().unwrap_or_default();
-    let service = view::<Service>(server, target).await?;
-    let mut port_name = named.port.clone();
-    if let Ok(number) = named.port.parse::<i64>() {
+    let mut port = named.port;
+    if let Ok(number) = port.parse::<i64>() {
+        let service = view::<Service>(server, target).await?;
         let ports = service.spec.and_then(|spec| spec.ports).unwrap_or_default();
         let declared = ports.into_iter().find(|port| i64::from(port.port) == number).ok_or_else(|| {
             let name = &named.name;
             status::unavailable(format!("no service port {number} found for service {name:?}"))
         })?;
-        port_name = declared.name.unwrap_or_default();
+        port = declared.name.unwrap_or_default();
     }
-    let mut candidates = Vec::new();
-    for slice in slices(server, &namespace, &named.name).await? {
-        let port =
-            slice.ports.iter().flatten().find(|port| port.name.as_deref().unwrap_or_default() == port_name);
-        let Some(port) = port.and_then(|port| port.port).and_then(|port| u16::try_from(port).ok()) else {
-            continue;
-        };
-        let ready = |conditions: Option<bool>| conditions.unwrap_or(true);
-        candidates.extend(
-            slice
-                .endpoints
-                .into_iter()
-                .flatten()
-                .filter(|one| ready(one.conditions.as_ref().and_then(|conditions| conditions.ready)))
-                .filter_map(|one| Some((one.target_ref?, one.addresses.into_iter().next()?, port))),
-        );
-    }
-    while !candidates.is_empty() {
-        let (pod, address, port) = candidates.swap_remove(server.any_below(candidates.len()));
-        // Only what is a pod's is reached: whoever may write slices shall not send the server elsewhere.
-        let known = pod.kind.as_deref() == Some("Pod") && pod.namespace.as_deref() == Some(&namespace);
-        let Some(name) = pod.name.filter(|_| known) else { continue };
-        let target = Target {
-            resource: GroupVersionResource::gvr("", "v1", "pods"),
-            namespace: Some(namespace.clone()),
-            name: Some(name),
-            subresource: None,
-        };
-        let Ok(pod) = view::<Pod>(server, target).await else { continue };
-        let ips = pod.status.and_then(|status| status.pod_ips).unwrap_or_default();
-        if !ips.iter().any(|ip| ip.ip == address) {
-            continue;
-        }
-        let Ok(address) = may_go(server, Some(&address)) else { continue };
-        let node = pod.spec.and_then(|spec| spec.node_name).unwrap_or_default();
-        return Ok(Place::Port { node, address: SocketAddr::new(address, port), scheme: named.scheme });
-    }
-    Err(status::unavailable(format!("no endpoints available for service {id:?}")))
+    let subsets = endpoints::of(server, &namespace, &named.name).await?;
+    let picked = endpoints::pick(server, &namespace, &subsets, &port).await;
+    let (address, node) = picked.ok_or_else(|| endpoints::nobody(id))?;
+    Ok(Place::Port { node, address, scheme: named.scheme })
 }
 
 fn number(port: &str) -> Result<u16, Status> {
@@ -156,31 +117,16 @@ fn number(port: &str) -> Result<u16, Status> {
     number.ok_or_else(|| status::unavailable(format!("error trying to reach service: invalid port {port:?}")))
 }
 
-async fn view<K>(server: &ApiServer, target: Target) -> Result<K, Status>
+pub(super) async fn view<K>(server: &ApiServer, target: Target) -> Result<K, Status>
 where
     K: DeserializeOwned + Clone + Send + Sync + 'static,
 {
     decoded(&read(server, target).await?)
 }
 
-fn decoded<K>(object: &Object) -> Result<K, Status>
+pub(super) fn decoded<K>(object: &Object) -> Result<K, Status>
 where
     K: DeserializeOwned + Clone + Send + Sync + 'static,
 {
     object.view().map(Arc::unwrap_or_clone).map_err(|error| status::internal(error.to_string()))
-}
-
-async fn slices(server: &ApiServer, namespace: &str, service: &str) -> Result<Vec<EndpointSlice>, Status> {
-    let target = Target {
-        resource: GroupVersionResource::gvr("discovery.k8s.io", "v1", "endpointslices"),
-        namespace: Some(namespace.to_owned()),
-        name: None,
-        subresource: None,
-    };
-    let labels = LabelSelector::of_labels(&[(OF_SERVICE.to_owned(), service.to_owned())].into());
-    let options = ListOptions { labels, ..ListOptions::default() };
-    match server.handle(&own_identity(), Request::List { target, options }).await?.response {
-        Response::List(list) => list.items.iter().map(decoded).collect(),
-        _ => Err(status::internal("a list was not answered with a list")),
-    }
 }
