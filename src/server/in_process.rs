@@ -22,11 +22,15 @@ impl InProcess {
 #[async_trait]
 impl Client for InProcess {
     async fn call(&self, request: Request) -> Result<Response, Error> {
-        let answer = self.server.handle(&self.identity, request).await?;
-        for warning in &answer.warnings {
+        let answer = self.server.handle(&self.identity, request).await;
+        let warnings = match &answer {
+            Ok(answer) => &answer.warnings,
+            Err(refusal) => &refusal.warnings,
+        };
+        for warning in warnings {
             tracing::warn!(user = self.identity.user, warning, "the server warns");
         }
-        Ok(answer.response)
+        Ok(answer?.response)
     }
 
     fn identity(&self) -> &Identity {

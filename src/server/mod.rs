@@ -33,6 +33,7 @@ mod in_process;
 mod limits;
 mod managed;
 mod metrics;
+mod refusal;
 mod registry;
 pub mod rest;
 mod reviews;
@@ -54,6 +55,7 @@ pub use authorize::{AlwaysAllow, AlwaysDeny, Authorizer, Decision, Opinion, Unio
 pub use builder::{ApiServerBuilder, BuildError};
 pub use health::HealthCheck;
 pub use limits::Limits;
+pub use refusal::Refusal;
 pub use roles::{RoleTable, Rule};
 pub(crate) use service_accounts::VerificationDocument;
 pub use service_accounts::{KeyError, ServiceAccountIssuer};
@@ -61,7 +63,7 @@ pub use service_accounts::{KeyError, ServiceAccountIssuer};
 use admission::AdmissionChain;
 use authentication::{Anonymous, Authenticator};
 
-use crate::api::{GroupVersionResource, Object, Resource, Revision, Scheme, Status, validation};
+use crate::api::{GroupVersionResource, Object, Resource, Revision, Scheme, validation};
 use crate::client::hooks::Hooks;
 use crate::client::{Client, Identity, NodeDialer, Request, Response, WebhookClient};
 use crate::env::{Env, Stream, Task};
@@ -154,12 +156,12 @@ impl ApiServer {
     ///
     /// # Errors
     ///
-    /// The `Status` that Kubernetes would answer with.
+    /// The `Status` that Kubernetes would answer with, and the warnings that it would send with it.
     ///
     /// # Cancel safety
     ///
     /// A write whose future is dropped may or may not have happened, never in part.
-    pub async fn handle(&self, identity: &Identity, request: Request) -> Result<Answer, Status> {
+    pub async fn handle(&self, identity: &Identity, request: Request) -> Result<Answer, Refusal> {
         let request = match request {
             // A raw request is judged where its path is understood.
             Request::Raw(raw) => return Ok(Box::pin(rest::raw(self, identity, raw)).await.into()),
@@ -168,14 +170,17 @@ impl ApiServer {
         let Some(hooks) = &self.0.hooks else { return self.carry_out(identity, request).await };
         let begun = hooks.begin(identity, &request).await.map_err(|status| *status)?;
         let answer = self.carry_out(identity, request).await?;
-        let response = hooks.end(begun, answer.response).map_err(|status| *status)?;
-        Ok(Answer { response, ..answer })
+        let Answer { response, warnings, annotations, created } = answer;
+        match hooks.end(begun, response) {
+            Ok(response) => Ok(Answer { response, warnings, annotations, created }),
+            Err(status) => Err(Refusal::after(warnings, *status)),
+        }
     }
 
-    async fn carry_out(&self, identity: &Identity, request: Request) -> Result<Answer, Status> {
+    async fn carry_out(&self, identity: &Identity, request: Request) -> Result<Answer, Refusal> {
         let attributes = Attributes::of(&request);
         if let Decision::Deny { reason } = self.authorize(identity, &attributes) {
-            return Err(authorize::refusal(identity, &attributes, &reason));
+            return Err(authorize::refusal(identity, &attributes, &reason).into());
         }
         if let Request::Connect { target, query, protocols } = &request {
             admission::connect(self, identity, target, query).await?;

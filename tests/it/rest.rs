@@ -220,7 +220,12 @@ async fn a_body_may_be_yaml_and_says_what_is_unknown_in_it() {
     assert_eq!(made.headers["warning"], r#"299 - "unknown field \"colour\"""#);
     let strict = format!("{CONFIG_MAPS}?fieldValidation=Strict");
     let refused = send(&server, Identity::admin(), Method::POST, &strict, &yaml, body).await;
-    assert_eq!(refused.failure().0, 400);
+    assert_eq!((refused.failure().0, refused.headers.get("warning")), (400, None));
+    // What was noticed is told, though the object is refused for something else.
+    let body = body.replace("name: a", "name: A_");
+    let refused = send(&server, Identity::admin(), Method::POST, CONFIG_MAPS, &yaml, body).await;
+    assert_eq!(refused.failure().0, 422);
+    assert_eq!(refused.headers["warning"], r#"299 - "unknown field \"colour\"""#);
 }
 
 #[tokio::test]
@@ -235,6 +240,8 @@ async fn tables_have_rows_and_metadata_alone_has_no_data() {
     };
     assert_eq!((&table["kind"], &table["apiVersion"]), (&json!("Table"), &json!("meta.k8s.io/v1")));
     assert_eq!(names(&table), ["Name", "Data", "Age"]);
+    let data = table["columnDefinitions"][1]["description"].as_str().unwrap();
+    assert!(data.starts_with("Data contains the configuration data."), "{data}");
     let row = table["rows"].as_array().unwrap().iter().find(|row| row["cells"][0] == "a").unwrap();
     assert_eq!(row["cells"].as_array().unwrap()[..2], [json!("a"), json!(1)]);
     assert_eq!(row["object"]["kind"], "PartialObjectMetadata");

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use windlass::api::Status;
-use windlass::client::{DeleteOptions, Identity, ListOptions, PatchType, Request, WriteOptions};
+use windlass::client::{DeleteOptions, Identity, ListOptions, PatchType, Payload, Request, WriteOptions};
 use windlass::server::admission::{
     AdmissionChain, AdmissionPlugin, AdmissionRequest, Operation, ServiceAccount, TaintNodesByCondition,
 };
+use windlass::store::MemoryStore;
 
 use crate::server_kit::{
     Kit, config_map, deployment, dry_run, kit, kit_with, pod, said, service, status_of, strict,
@@ -171,7 +172,7 @@ async fn connections_are_looked_at_with_their_options() {
     let target = kit.at("default", "pods/a/exec");
     let connect = Request::Connect { target, query: "command=sh&stdin=true".into(), protocols: Vec::new() };
     let refused = kit.server.handle(&Identity::admin(), connect).await.unwrap_err();
-    assert_eq!(refused.message, "pods \"a\" is forbidden: the witness says no");
+    assert_eq!(refused.status.message, "pods \"a\" is forbidden: the witness says no");
     let expected =
         ["mutate", "validate"].map(|what| format!("{what} CONNECT pods/exec PodExecOptions a -->?"));
     assert_eq!(witness.told(), expected);
@@ -224,12 +225,36 @@ async fn warnings_and_annotations_go_with_the_answer() {
     let kit = kit_with(|builder| builder.admit(Warner)).await;
     let request = Request::Create {
         target: kit.at("default", "pods"),
-        object: windlass::client::Payload::Tree(pod("a")),
+        object: Payload::Tree(pod("a")),
         options: WriteOptions::default(),
     };
     let answer = kit.server.handle(&Identity::admin(), request).await.unwrap();
     assert_eq!(answer.warnings, ["a has no friends"]);
     assert_eq!(answer.annotations["warner/friends"], "0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn warnings_go_with_a_refusal() {
+    let store = Arc::new(MemoryStore::new());
+    let kit = kit_with(|builder| builder.store(store.clone())).await;
+    let spec = |kind: &str| {
+        let dated = json!({"service.kubernetes.io/topology-aware-hints": "auto"});
+        json!({"metadata": {"name": "s", "annotations": dated}, "spec": {"type": kind, "ports": [{"port": 80}]}})
+    };
+    kit.create("default", "services", spec("ClusterIP")).await.unwrap();
+    let strict = Witness { refuses: true, ..Witness::default() };
+    let kit = kit_with(|builder| builder.store(store).admit(strict)).await;
+    let (target, options) = (kit.at("default", "services"), WriteOptions::default());
+    let object = Payload::Tree(spec("NodePort"));
+    let create = Request::Create { target: target.clone(), object: object.clone(), options: options.clone() };
+    let update = Request::Update { target: target.name("s"), object, options };
+    for request in [create, update] {
+        let refused = kit.server.handle(&Identity::admin(), request).await.unwrap_err();
+        assert_eq!(refused.status.code, 403);
+        let dated = "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use \
+                     service.kubernetes.io/topology-mode instead";
+        assert_eq!(refused.warnings, [dated, "it would not have done"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -174,6 +174,8 @@ async fn a_version_that_is_not_served_may_store_and_a_deprecated_one_warns() {
     let made = crate::support::write(&kit.server, http::Method::POST, path, &body).await;
     assert_eq!(made.code, 201);
     assert_eq!(made.headers["warning"], "299 - \"example.com/v2 Thing is deprecated\"");
+    let missing = crate::support::get(&kit.server, &format!("{path}/none"), &[]).await;
+    assert_eq!((missing.code.as_u16(), &missing.headers["warning"]), (404, &made.headers["warning"]));
     let unserved = crate::support::get(&kit.server, &path.replace("v2", "v1"), &[]).await;
     assert_eq!(unserved.code, 404);
     kit.delete("", "customresourcedefinitions/things.example.com").await.unwrap();

@@ -283,4 +283,15 @@ async fn a_server_warns_of_what_it_accepts() {
     assert_eq!(post(jobs, job).await, None);
     let gone = send(&server, admin(), Method::DELETE, &format!("{jobs}/j"), &json_type, "").await;
     assert!(gone.headers["warning"].to_str().unwrap().contains("child pods are preserved by default"));
+    let none = send(&server, admin(), Method::DELETE, &format!("{jobs}/none"), &json_type, "").await;
+    assert_eq!((none.failure().0, none.headers.get("warning")), (404, gone.headers.get("warning")));
+    let mut invalid = pod("c");
+    invalid["spec"]["volumes"] = json!([{"name": "V_", "gitRepo": {"repository": "r"}}]);
+    let pods = "/api/v1/namespaces/default/pods";
+    let refused = send(&server, admin(), Method::POST, pods, &json_type, &invalid.to_string()).await;
+    assert_eq!(
+        (refused.failure().0, refused.headers.get("warning")),
+        (422, None),
+        "a kind warns of what is valid"
+    );
 }

@@ -25,7 +25,7 @@ pub(super) fn create(version: &Version, tree: &Value, findings: &mut Findings) {
         findings.errors.extend(schema.duplicates(&root, tree));
     }
     rules(version, tree, None, findings);
-    finalizers(tree, None, &mut findings.warnings);
+    finalizers(tree, None, findings);
 }
 
 pub(super) fn update(version: &Version, tree: &Value, old: &Value, findings: &mut Findings) {
@@ -43,7 +43,7 @@ pub(super) fn update(version: &Version, tree: &Value, old: &Value, findings: &mu
         }
     }
     rules(version, tree, Some(old), findings);
-    finalizers(tree, Some(old), &mut findings.warnings);
+    finalizers(tree, Some(old), findings);
 }
 
 pub(super) fn update_status(version: &Version, tree: &Value, old: &Value, findings: &mut Findings) {
@@ -110,8 +110,11 @@ fn replicas(path: &str, tree: &Value, errors: &mut Vec<Error>) {
     }
 }
 
-/// Finalizers that come new should say whose they are.
-fn finalizers(tree: &Value, old: Option<&Value>, warnings: &mut Vec<String>) {
+/// Finalizers that come new should say whose they are, once nothing is wrong.
+fn finalizers(tree: &Value, old: Option<&Value>, Findings { errors, warnings }: &mut Findings) {
+    if !errors.is_empty() {
+        return;
+    }
     let of = |tree: &Value| -> Vec<String> {
         let list = tree.pointer("/metadata/finalizers").and_then(Value::as_array);
         list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()

@@ -94,7 +94,7 @@ pub fn update_status(new: &Object, old: &Object) -> Vec<field::Error> {
 pub struct Findings {
     /// What is wrong with it.
     pub errors: Vec<field::Error>,
-    /// What its writer should know besides.
+    /// What its writer should know besides. Where something is wrong, only what its validation itself says.
     pub warnings: Vec<String>,
 }
 
@@ -112,7 +112,7 @@ impl Options {
         let mut findings = Findings { errors: self.create_tree(row, &tree), warnings: Vec::new() };
         if let Some(version) = &row.custom {
             custom::create(version, &tree, &mut findings);
-        } else if is_definition(row) {
+        } else if is_definition(row) && findings.errors.is_empty() {
             findings.warnings = definition::warnings(&tree, None);
         }
         findings
@@ -125,7 +125,7 @@ impl Options {
         let mut findings = Findings { errors: self.update_tree(row, &tree, &old), warnings: Vec::new() };
         if let Some(version) = &row.custom {
             custom::update(version, &tree, &old, &mut findings);
-        } else if is_definition(row) {
+        } else if is_definition(row) && findings.errors.is_empty() {
             findings.warnings = definition::warnings(&tree, Some(&old));
         }
         findings

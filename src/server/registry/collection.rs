@@ -34,13 +34,14 @@ pub(super) async fn delete_collection(
             asked: call.asked.clone(),
             ..Call::new(call.server, call.identity, call.row.clone(), &target)
         };
-        match delete_admitted(&mut one, options).await {
+        let done = delete_admitted(&mut one, options).await;
+        call.warn(one.warnings);
+        call.annotations.append(&mut one.annotations);
+        match done {
             Ok(gone) => deleted.push(gone.object),
             Err(status) if status.code == 404 => {}
             Err(status) => return Err(status),
         }
-        call.warn(one.warnings);
-        call.annotations.append(&mut one.annotations);
     }
     let list = ObjectList { resource, revision, items: deleted, continue_token, remaining };
     Ok(Response::List(list).into())

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Answer, ApiServer, admission, convert, definitions, reviews, subresources};
+use super::{Answer, ApiServer, Refusal, admission, convert, definitions, reviews, subresources};
 use crate::api::{Object, ObjectKey, Resource, Revision, Status, field, names, status, validation};
 use crate::client::{Identity, Patch, PatchType, Request, Response, Target, WriteOptions, wire};
 use crate::store;
@@ -46,7 +46,7 @@ pub(super) async fn serve(
     server: &ApiServer,
     identity: &Identity,
     request: Request,
-) -> Result<Answer, Status> {
+) -> Result<Answer, Refusal> {
     let (verb, target) = match &request {
         Request::Get { target, .. } => ("get", target.clone()),
         Request::List { target, .. } => ("list", target.clone()),
@@ -56,12 +56,22 @@ pub(super) async fn serve(
         Request::Patch { target, .. } => ("patch", target.clone()),
         Request::Delete { target, .. } => ("delete", target.clone()),
         Request::DeleteCollection { target, .. } => ("deletecollection", target.clone()),
-        Request::Connect { .. } | Request::Raw(_) => return Err(status::no_such_resource()),
+        Request::Connect { .. } | Request::Raw(_) => return Err(status::no_such_resource().into()),
     };
     let scheme = server.scheme();
     let asked = scheme.resource(&target.resource).ok_or_else(|| server.unserved(&target.resource))?.clone();
     let row = convert::judged(&scheme, &asked);
     let mut call = Call { asked, ..Call::new(server, identity, row, &target) };
+    call.told_of_deprecation();
+    let served = carry_out(&mut call, verb, request).await;
+    let Call { warnings, annotations, .. } = call;
+    match served {
+        Ok(Answer { response, created, .. }) => Ok(Answer { response, warnings, annotations, created }),
+        Err(status) => Err(Refusal::after(warnings, status)),
+    }
+}
+
+async fn carry_out(call: &mut Call<'_>, verb: &str, request: Request) -> Result<Answer, Status> {
     call.check_shape(verb)?;
     match &request {
         Request::Create { options, .. } => wire::check_write(options, "CreateOptions", None),
@@ -70,12 +80,11 @@ pub(super) async fn serve(
         _ => Ok(()),
     }
     .map_err(|status| *status)?;
-    call.told_of_deprecation();
     let writes = !matches!(verb, "get" | "list" | "watch") && definitions::is_definition(&call.row);
-    let _alone = if writes { Some(server.alone_with_definitions().await) } else { None };
-    let Answer { response, created, .. } = dispatch(&mut call, request).await?;
-    let response = convert::response(&call.row, &call.asked, response)?;
-    Ok(Answer { response, warnings: call.warnings, annotations: call.annotations, created })
+    let _alone = if writes { Some(call.server.alone_with_definitions().await) } else { None };
+    let answer = dispatch(call, request).await?;
+    let response = convert::response(&call.row, &call.asked, answer.response)?;
+    Ok(Answer { response, ..answer })
 }
 
 async fn dispatch(call: &mut Call<'_>, request: Request) -> Result<Answer, Status> {
@@ -342,11 +351,8 @@ impl<'a> Call<'a> {
 
     /// Fails with what is wrong with an object, and notes what its writer should know besides.
     pub(crate) fn accept(&mut self, name: &str, findings: validation::Findings) -> Result<(), Status> {
-        if !findings.errors.is_empty() {
-            return Err(self.invalid(name, &findings.errors));
-        }
         self.warn(findings.warnings);
-        Ok(())
+        if findings.errors.is_empty() { Ok(()) } else { Err(self.invalid(name, &findings.errors)) }
     }
 }
 

@@ -300,13 +300,13 @@ async fn replaced(
     call.accept(current.name(), findings)?;
     let next = convert::as_stored(call.server, next)?;
     let tree = next.tree();
-    if scale.is_none() {
-        admission::updated(call, &next, current, dry_run).await?;
-    }
     match scope {
         Scope::Main => call.warn(warnings::update(&call.row, &tree, &old)),
         Scope::Status => call.warn(warnings::update_status(&call.row, &tree)),
         Scope::Approval | Scope::Finalize | Scope::EphemeralContainers | Scope::Resize => {}
+    }
+    if scale.is_none() {
+        admission::updated(call, &next, current, dry_run).await?;
     }
     Ok(if is_finished(&tree, &old) { Next::Finish(Box::new(next)) } else { Next::Put(Box::new(next)) })
 }

@@ -16,9 +16,9 @@ use super::exchange::Exchange;
 use super::{BodyError, ResponseBody, encode, gzip, route};
 use crate::api::{Status, status};
 use crate::client::{self, Identity};
-use crate::server::ApiServer;
 use crate::server::drain::Drain;
 use crate::server::limits::Slot;
+use crate::server::{ApiServer, Refusal};
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 /// The group whose requests are served however many there are.
@@ -78,7 +78,7 @@ where
 
     let closing = origin.drain.is_some_and(Drain::is_closing);
     let answer = match (call.timeout(server.limits().request_timeout), origin.identity) {
-        (Err(status), _) | (_, Err(status)) => Err(status),
+        (Err(status), _) | (_, Err(status)) => Err(status.into()),
         (Ok(timeout), Ok(identity)) => match admit(server, identity, &call) {
             Err(response) => Ok(response),
             Ok(slot) => {
@@ -88,7 +88,7 @@ where
             }
         },
     };
-    let mut response = answer.unwrap_or_else(|status| encode::failure(&status, accept.as_ref()));
+    let mut response = answer.unwrap_or_else(|refusal| encode::refused(&refusal, accept.as_ref()));
     let headers = response.headers_mut();
     headers.insert(AUDIT_ID, audit_id);
     if !headers.contains_key(CACHE_CONTROL) {
@@ -140,7 +140,7 @@ async fn serve<B>(
     call: Call,
     closing: bool,
     request: Request<B>,
-) -> Result<Response<ResponseBody>, Status>
+) -> Result<Response<ResponseBody>, Refusal>
 where
     B: http_body::Body + Send + 'static,
     B::Data: Send,
@@ -158,15 +158,15 @@ where
 async fn within(
     server: &ApiServer,
     limit: Option<Duration>,
-    served: impl Future<Output = Result<Response<ResponseBody>, Status>>,
-) -> Result<Response<ResponseBody>, Status> {
+    served: impl Future<Output = Result<Response<ResponseBody>, Refusal>>,
+) -> Result<Response<ResponseBody>, Refusal> {
     let served = AssertUnwindSafe(served).catch_unwind();
     let outcome = match limit {
         None => served.await,
         Some(limit) => match server.env().clock.timeout(limit, served).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                return Err(status::timeout("request did not complete within the allotted timeout"));
+                return Err(status::timeout("request did not complete within the allotted timeout").into());
             }
         },
     };

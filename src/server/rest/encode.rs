@@ -15,8 +15,8 @@ use crate::api::schema::{self, ProtobufError};
 use crate::api::{Object, Resource, Status, manifest, status};
 use crate::client::{self, ObjectList};
 use crate::env::Clock;
-use crate::server::Answer;
 use crate::server::metrics::WatchSeries;
+use crate::server::{Answer, Refusal};
 
 /// What Kubernetes says of a custom resource that is to be written or read as protobuf.
 pub(super) const NO_PROTOBUF: &str = "object *unstructured.Unstructured does not implement the protobuf \
@@ -55,11 +55,7 @@ impl Encoder {
                 self.failure(&status::internal("a connection was opened that nobody asked for"))
             }
         };
-        for text in &answer.warnings {
-            if let Ok(value) = HeaderValue::from_bytes(warning(text).as_bytes()) {
-                response.headers_mut().append(WARNING, value);
-            }
-        }
+        warn(&mut response, &answer.warnings);
         response
     }
 
@@ -199,6 +195,22 @@ fn go_type(row: &Resource) -> String {
     format!("{package}.{}", row.kind)
 }
 
+/// The response that says why somebody is refused, and what was noticed before.
+pub(super) fn refused(refusal: &Refusal, accept: Option<&HeaderValue>) -> Response<ResponseBody> {
+    let mut response = failure(&refusal.status, accept);
+    warn(&mut response, &refusal.warnings);
+    response
+}
+
+/// Sends warnings along with a response.
+fn warn(response: &mut Response<ResponseBody>, warnings: &[String]) {
+    for text in warnings {
+        if let Ok(value) = HeaderValue::from_bytes(warning(text).as_bytes()) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+}
+
 /// The value of a `Warning` header: code 299, no agent, the text in quotes.
 fn warning(text: &str) -> String {
     let quoted: String = text
@@ -297,8 +309,11 @@ mod tests {
 
     #[test]
     fn a_failure_is_a_status() {
-        let response = failure(&status::too_many_requests("slow down", 3), None);
+        let refusal = Refusal::after(vec!["a".into(), "b".into()], status::too_many_requests("slow down", 3));
+        let response = refused(&refusal, None);
         assert_eq!(response.status(), 429);
+        let warnings: Vec<_> = response.headers().get_all(WARNING).iter().collect();
+        assert_eq!(warnings, [r#"299 - "a""#, r#"299 - "b""#]);
         assert_eq!(response.headers()[RETRY_AFTER], "3");
         let value = status_value(&status::not_found("", "pods", "a"));
         assert_eq!((&value["kind"], &value["apiVersion"]), (&json!("Status"), &json!("v1")));

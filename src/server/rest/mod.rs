@@ -45,7 +45,7 @@ pub(crate) use encode::{plain, plain_stream};
 pub(crate) use upgrade::{incoming, pieces};
 
 use super::authentication::impersonation;
-use super::{ApiServer, Attributes, Decision, authorize};
+use super::{ApiServer, Attributes, Decision, Refusal, authorize};
 use crate::api::{Status, status};
 use crate::client::wire::ApiPath;
 use crate::client::{self, Identity};
@@ -85,7 +85,7 @@ async fn route<B>(
     call: Call,
     closing: bool,
     mut request: Request<B>,
-) -> Result<Response<ResponseBody>, Status>
+) -> Result<Response<ResponseBody>, Refusal>
 where
     B: http_body::Body + Send + 'static,
     B::Data: Send,
@@ -103,7 +103,8 @@ where
             405,
             "MethodNotAllowed",
             "the server does not allow this method on the requested resource",
-        ));
+        )
+        .into());
     }
     let place = match path {
         ApiPath::Legacy | ApiPath::Groups => Place::Discovery,
@@ -111,7 +112,7 @@ where
     };
     // Health and version are text or JSON whatever is asked for, as kube-apiserver has it.
     if let ApiPath::Other(path) = &path {
-        return fixed::respond(server, path, &query, request.headers(), closing).await;
+        return Ok(fixed::respond(server, path, &query, request.headers(), closing).await?);
     }
     let format = negotiate::negotiate(request.headers(), query.get("pretty"), place)?;
     let encoder = Encoder {
@@ -121,7 +122,7 @@ where
         resource: None,
         series: None,
     };
-    fixed::discovery(server, &path, &encoder, request.headers())
+    Ok(fixed::discovery(server, &path, &encoder, request.headers())?)
 }
 
 /// Whether the caller may use a path that is no resource.

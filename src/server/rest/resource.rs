@@ -13,7 +13,7 @@ use crate::api::schema::{self, ProtobufError};
 use crate::api::{Resource, Status, manifest, status};
 use crate::client::wire::{self, Query, ResourcePath};
 use crate::client::{self, DeleteOptions, Identity, Patch, PatchType, Payload, Target};
-use crate::server::{ApiServer, Attributes, admission, connect, registry};
+use crate::server::{ApiServer, Attributes, Refusal, admission, connect, registry};
 
 /// The media types of patches, with what they are.
 const PATCHES: &[(&str, PatchType)] = &[
@@ -30,7 +30,7 @@ pub(super) async fn respond<B>(
     path: ResourcePath,
     query: &Query,
     mut request: Request<B>,
-) -> Result<Response<ResponseBody>, Status>
+) -> Result<Response<ResponseBody>, Refusal>
 where
     B: http_body::Body + Send + 'static,
     B::Data: Send,
@@ -41,17 +41,17 @@ where
     match (row.is_some(), target.resource.resource.as_str(), target.subresource.as_deref()) {
         (true, "pods", Some("log")) if request.method() == Method::GET => {
             permit(server, identity, &Attributes::on("get", &target))?;
-            return connect::log(server, &target, query).await;
+            return Ok(connect::log(server, &target, query).await?);
         }
         (true, "pods", Some("exec" | "attach" | "portforward")) => {
             let text = request.uri().query().unwrap_or_default().to_owned();
-            return upgrade::connect(server, identity, target, &text, &mut request).await;
+            return Ok(upgrade::connect(server, identity, target, &text, &mut request).await?);
         }
         (true, "pods" | "services" | "nodes", Some("proxy")) => {
             permit(server, identity, &Attributes::on(proxy_verb(request.method()), &target))?;
             let options = form_urlencoded::Serializer::new(String::new()).append_pair("path", &rest).finish();
             admission::connect(server, identity, &target, &options).await?;
-            return connect::proxy(server, &target, upgrade::onward(rest, request)).await;
+            return Ok(connect::proxy(server, &target, upgrade::onward(rest, request)).await?);
         }
         _ => {}
     }
@@ -61,7 +61,7 @@ where
     permit(server, identity, &Attributes::on(verb, &target))?;
     if !rest.is_empty() {
         // Only what proxies has a path of somebody else's behind it.
-        return Err(status::no_such_resource());
+        return Err(status::no_such_resource().into());
     }
     // A scale is a built-in object, whatever it is one of.
     let custom = row.as_ref().is_some_and(|row| row.schema.is_none())

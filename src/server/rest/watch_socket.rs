@@ -18,10 +18,10 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::ResponseBody;
 use super::encode::Encoder;
-use crate::api::{Status, status};
+use crate::api::status;
 use crate::client::wire::{self, Query, accept_key};
 use crate::client::{self, Identity, Target};
-use crate::server::ApiServer;
+use crate::server::{ApiServer, Refusal};
 
 /// What a caller may send at a time: it has nothing to say but that it goes.
 const MESSAGE_BYTES: usize = 4096;
@@ -47,20 +47,20 @@ pub(super) async fn respond<B>(
     target: Target,
     query: &Query,
     request: &mut Request<B>,
-) -> Result<Response<ResponseBody>, Status> {
+) -> Result<Response<ResponseBody>, Refusal> {
     let options = wire::decode_watch(query).map_err(|status| *status)?;
     let answer = server.handle(identity, client::Request::Watch { target, options }).await?;
     let client::Response::Watch(events) = answer.response else {
-        return Err(status::internal("a watch was answered with something else"));
+        return Err(status::internal("a watch was answered with something else").into());
     };
     let (content_type, mut events) = encoder.events(events)?;
     let headers = request.headers();
     let Some(key) = headers.get(SEC_WEBSOCKET_KEY).cloned() else {
-        return Err(status::bad_request("websocket: missing Sec-WebSocket-Key"));
+        return Err(status::bad_request("websocket: missing Sec-WebSocket-Key").into());
     };
     let protocol = protocol(headers);
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
-        return Err(status::bad_request("unable to upgrade: this connection cannot be upgraded"));
+        return Err(status::bad_request("unable to upgrade: this connection cannot be upgraded").into());
     };
     let text = content_type == "application/json";
     server.env().tasks.spawn("watch over WebSocket", async move {
