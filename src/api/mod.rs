@@ -41,7 +41,7 @@ pub mod warnings;
 pub use kube_core::{GroupVersion, GroupVersionKind, GroupVersionResource};
 pub use object::{DecodeError, Labels, Object, ObjectKey};
 pub use resource::{
-    Column, ColumnValue, Deprecation, Maturity, Resource, Scope, SelectableField, Subresource,
+    Column, ColumnValue, Deprecation, Description, Maturity, Resource, Scope, SelectableField, Subresource,
 };
 pub use revision::Revision;
 pub use runtime_config::{RuntimeConfig, RuntimeConfigError};

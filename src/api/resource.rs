@@ -105,11 +105,39 @@ pub struct Column {
     /// OpenAPI format: `name` and so on; mostly empty.
     pub format: Text,
     /// What the column means.
-    pub description: Text,
+    pub description: Description,
     /// 0 is always shown, more only with `-o wide`.
     pub priority: i32,
     /// Where the cell comes from.
     pub value: ColumnValue,
+}
+
+/// What a column means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Description {
+    /// These words.
+    Text(Text),
+    /// What a field means; as OpenAPI describes it.
+    Field {
+        /// The type that has the field, as OpenAPI names it, but for `io.k8s.`: `api.core.v1.PodSpec`.
+        of: &'static str,
+        /// The field.
+        field: &'static str,
+    },
+}
+
+impl Description {
+    /// What an object's name means.
+    pub const NAME: Self = Self::Field { of: "apimachinery.pkg.apis.meta.v1.ObjectMeta", field: "name" };
+    /// What it means when an object was made.
+    pub const AGE: Self =
+        Self::Field { of: "apimachinery.pkg.apis.meta.v1.ObjectMeta", field: "creationTimestamp" };
+}
+
+impl<T: Into<Text>> From<T> for Description {
+    fn from(words: T) -> Self {
+        Self::Text(words.into())
+    }
 }
 
 /// Where the cells of a column come from.

@@ -26,6 +26,8 @@ mod syntax;
 pub mod table;
 
 pub(crate) use decode::free;
+#[cfg(feature = "server")]
+pub(crate) use openapi::fields;
 pub use openapi::{encode_openapi_v2, openapi_v2, openapi_v3};
 pub(crate) use protobuf::MAGIC as PROTOBUF_MAGIC;
 pub use protobuf::{

@@ -1,10 +1,13 @@
 //! Tables: rows and cells for people, made from the scheme's columns.
 
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::jsonpath;
-use crate::api::{Column, ColumnValue, Object, Resource, duration};
+use crate::api::{Column, ColumnValue, Description, Object, Resource, Scheme, duration, schema};
 
 /// What goes into a row beside its cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub(crate) fn columns(resource: &Resource) -> Value {
         "name": "Name",
         "type": "string",
         "format": "name",
-        "description": "Name must be unique within a namespace.",
+        "description": described(&Description::NAME),
         "priority": 0,
     });
     let mut all = Vec::new();
@@ -36,7 +39,7 @@ pub(crate) fn columns(resource: &Resource) -> Value {
             "name": column.name,
             "type": column.kind,
             "format": column.format,
-            "description": column.description,
+            "description": described(&column.description),
             "priority": column.priority,
         })
     }));
@@ -45,11 +48,34 @@ pub(crate) fn columns(resource: &Resource) -> Value {
             "name": "Age",
             "type": "date",
             "format": "",
-            "description": "When the object was created.",
+            "description": described(&Description::AGE),
             "priority": 0,
         }));
     }
     Value::Array(all)
+}
+
+/// What a column means, in words. Those of fields are found once, for all built-in kinds.
+fn described(description: &Description) -> &str {
+    static FIELDS: OnceLock<BTreeMap<(&str, &str), String>> = OnceLock::new();
+    match description {
+        Description::Text(words) => words,
+        Description::Field { of, field } => {
+            FIELDS.get_or_init(fields).get(&(*of, *field)).map_or("", String::as_str)
+        }
+    }
+}
+
+/// What the fields mean that the columns of built-in kinds are described by.
+fn fields() -> BTreeMap<(&'static str, &'static str), String> {
+    let scheme = Scheme::builtin();
+    let columns = scheme.iter().flat_map(|row| &row.columns).map(|column| &column.description);
+    let wanted =
+        columns.chain([&Description::NAME, &Description::AGE]).filter_map(|described| match described {
+            Description::Field { of, field } => Some((*of, *field)),
+            Description::Text(_) => None,
+        });
+    schema::fields(scheme.iter().map(|row| (&*row.group, &*row.version)), wanted)
 }
 
 /// Whether one of the columns is the name already: of an event it is the last thing to show, and
@@ -143,6 +169,34 @@ mod tests {
 
     use super::*;
     use crate::api::{Revision, Scope};
+
+    #[test]
+    fn columns_are_described_as_their_fields_are() {
+        let scheme = Scheme::builtin();
+        let all = |row: &Resource| columns(row).as_array().unwrap().clone();
+        // What every object has, and where nothing else is shown.
+        let accounts = all(scheme.api_kind("v1", "ServiceAccount").unwrap());
+        let described = |column: &Value| column["description"].as_str().unwrap().to_owned();
+        assert!(
+            described(&accounts[0]).starts_with("Name must be unique within a namespace. Is required when")
+        );
+        assert!(
+            described(&accounts[1]).starts_with("CreationTimestamp is a timestamp representing the server")
+        );
+        let api = crate::api::schema::openapi_v3(&scheme, "", "v1");
+        let node =
+            all(scheme.api_kind("v1", "Pod").unwrap()).into_iter().find(|own| own["name"] == "Node").unwrap();
+        let field = "/components/schemas/io.k8s.api.core.v1.PodSpec/properties/nodeName/description";
+        assert_eq!(Some(&node["description"]), api.pointer(field));
+        // Kubernetes names fields that do not exist for these.
+        let silent = ["Handler", "BinaryVersion", "EmulationVersion"];
+        for row in scheme.iter() {
+            for column in all(row) {
+                let (name, said) = (column["name"].as_str().unwrap(), described(&column));
+                assert_eq!(said.is_empty(), silent.contains(&name), "{} {name}", row.kind);
+            }
+        }
+    }
 
     #[test]
     fn cells_follow_the_columns() {

@@ -3,6 +3,8 @@
 //! They are a megabyte of text that only `kubectl explain` and generators ask for, so they are made
 //! anew for each document, of the types of its group version alone, and dropped with it.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::{
     admissionregistration::v1 as admission, apps::v1 as apps, authentication::v1 as authentication,
     authorization::v1 as authorization, autoscaling::v1 as autoscaling, autoscaling::v2 as autoscaling2,
@@ -16,6 +18,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1 as apiregistration;
 use k8s_openapi::schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
+
+/// A field, by its type and its name.
+type Field = (&'static str, &'static str);
 
 /// Puts descriptions on types and fields.
 pub(super) fn describe(schemas: &mut Map<String, Value>, group: &str, version: &str) {
@@ -35,6 +40,23 @@ pub(super) fn describe(schemas: &mut Map<String, Value>, group: &str, version: &
             }
         }
     }
+}
+
+/// The descriptions of these fields, each by its type (without `io.k8s.`) and its name. Group versions say where
+/// to look.
+pub(crate) fn fields<'a>(
+    group_versions: impl IntoIterator<Item = (&'a str, &'a str)>,
+    wanted: impl IntoIterator<Item = Field>,
+) -> BTreeMap<Field, String> {
+    let mut generator = SchemaSettings::openapi3().into_generator();
+    for (group, version) in group_versions {
+        name_types(&mut generator, group, version);
+    }
+    let described = |(of, field): Field| {
+        let own = generator.definitions().get(&format!("io.k8s.{of}"))?.get("properties")?.get(field)?;
+        Some(((of, field), own.get("description")?.as_str()?.to_owned()))
+    };
+    wanted.into_iter().filter_map(described).collect()
 }
 
 /// Describes the kind and metadata of custom resources, as those of any object are described.
@@ -112,8 +134,8 @@ fn name_types(to: &mut SchemaGenerator, group: &str, version: &str) {
         ("events.k8s.io", "v1") => types!(to: events::Event),
         ("flowcontrol.apiserver.k8s.io", "v1") => types!(to: flowcontrol::FlowSchema,
             flowcontrol::PriorityLevelConfiguration),
-        ("networking.k8s.io", "v1") => types!(to: networking::Ingress, networking::IngressClass,
-            networking::NetworkPolicy),
+        ("networking.k8s.io", "v1") => types!(to: networking::IPAddress, networking::Ingress,
+            networking::IngressClass, networking::NetworkPolicy, networking::ServiceCIDR),
         ("node.k8s.io", "v1") => types!(to: node::RuntimeClass),
         ("policy", "v1") => types!(to: policy::PodDisruptionBudget, policy::Eviction),
         ("rbac.authorization.k8s.io", "v1") => types!(to: rbac::ClusterRole, rbac::ClusterRoleBinding, rbac::Role,

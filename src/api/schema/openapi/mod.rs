@@ -18,6 +18,8 @@ mod gnostic;
 mod operations;
 mod v2;
 
+#[cfg(feature = "server")]
+pub(crate) use docs::fields;
 pub use gnostic::encode_openapi_v2;
 pub use v2::openapi_v2;
 

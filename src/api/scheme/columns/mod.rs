@@ -6,6 +6,7 @@ mod cells;
 mod certificates;
 mod cluster;
 mod devices;
+mod meanings;
 mod network;
 mod pod;
 mod policies;
@@ -27,6 +28,13 @@ type Cell = fn(&Value, Timestamp) -> Value;
 
 /// The columns of a kind; none where name and age are all there is to show.
 pub(super) fn of(group: &str, kind: &str) -> Vec<Column> {
+    let mut columns = shown(group, kind);
+    meanings::describe(group, kind, &mut columns);
+    columns
+}
+
+/// The columns of a kind, which do not say yet what they mean.
+fn shown(group: &str, kind: &str) -> Vec<Column> {
     let containers = || [wide("Containers", c::containers), wide("Images", c::images)];
     let template = || {
         let [names, images] = containers();
