@@ -1,24 +1,75 @@
 //! Between the versions of one built-in kind: what fields are called, and where they stand.
 //!
 //! Most versions of a kind differ in nothing but their names. Those that differ in more are here, each as
-//! the two functions that Kubernetes has for it; `apiVersion` is the caller's to set.
+//! the two functions that Kubernetes has for it; `apiVersion` is the caller's to set. What nobody serves any
+//! more and is still stored is `stored`'s.
 
 mod autoscaler;
+mod stored;
 
 use serde_json::{Map, Value};
 
-use super::Resource;
 use super::defaults::{Fields, absent, child, each};
+use super::{Resource, schema};
+
+pub(crate) use stored::protobuf;
+
+/// Fields of a core event and what the versions of `events.k8s.io` call them.
+///
+/// Source: `Convert_v1_Event_To_core_Event` of `k8s.io/kubernetes/pkg/apis/events/v1` (1.36).
+const EVENT_FIELDS: [(&str, &str); 7] = [
+    ("involvedObject", "regarding"),
+    ("message", "note"),
+    ("source", "deprecatedSource"),
+    ("firstTimestamp", "deprecatedFirstTimestamp"),
+    ("lastTimestamp", "deprecatedLastTimestamp"),
+    ("count", "deprecatedCount"),
+    ("reportingComponent", "reportingController"),
+];
+
+/// A built-in object as it is stored, in the version of `row`: that of another version is converted, and loses
+/// what this one does not declare.
+///
+/// # Errors
+///
+/// Where it is no version of the row's kind.
+pub(crate) fn from_stored(row: &Resource, mut tree: Value) -> Result<Value, String> {
+    let text = |name: &str| tree.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    if row.schema.is_none() || api_version.is_empty() || api_version == row.api_version() {
+        return Ok(tree);
+    }
+    let Some(from) = stored::version(row, api_version, kind) else {
+        return Err(format!("no kind {kind:?} is registered for version {api_version:?}"));
+    };
+    if let Some(root) = tree.as_object_mut() {
+        root.insert("apiVersion".into(), row.api_version().into());
+        fields(&from, row, root);
+    }
+    schema::prune(row, tree).map(|decoded| decoded.tree).map_err(|error| error.to_string())
+}
 
 /// Makes the fields of an object of `from`'s version those of `to`'s.
 pub(crate) fn fields(from: &Resource, to: &Resource, object: &mut Fields) {
     match &*from.group {
+        _ if to.kind == "Event" && from.group != to.group => event(to, object),
         "autoscaling" if (&*from.version, &*to.version) == ("v2", "v1") => autoscaler::older(object),
         "autoscaling" if (&*from.version, &*to.version) == ("v1", "v2") => autoscaler::newer(object),
         "resource.k8s.io" if from.version == "v1beta1" => devices(&from.kind, object, FLAT),
         "resource.k8s.io" if to.version == "v1beta1" => devices(&from.kind, object, NESTED),
         "admissionregistration.k8s.io" if from.version == "v1alpha1" => parameters(object),
-        _ => {}
+        _ => stored::fields(from, to, object),
+    }
+}
+
+/// Between the two groups of events.
+fn event(to: &Resource, object: &mut Fields) {
+    let to_core = to.group.is_empty();
+    for (core, other) in EVENT_FIELDS {
+        let (old, new) = if to_core { (other, core) } else { (core, other) };
+        if let Some(value) = object.remove(old) {
+            object.insert(new.into(), value);
+        }
     }
 }
 

@@ -21,19 +21,6 @@ use crate::client::{self, ObjectList, Response, WatchEvent};
 use crate::server::{ApiServer, webhook};
 use crate::store::cached::Change;
 
-/// Fields of a core event and what `events.k8s.io/v1` calls them.
-///
-/// Source: `Convert_v1_Event_To_core_Event` of `k8s.io/kubernetes/pkg/apis/events/v1` (1.36).
-const EVENT_FIELDS: [(&str, &str); 7] = [
-    ("involvedObject", "regarding"),
-    ("message", "note"),
-    ("source", "deprecatedSource"),
-    ("firstTimestamp", "deprecatedFirstTimestamp"),
-    ("lastTimestamp", "deprecatedLastTimestamp"),
-    ("count", "deprecatedCount"),
-    ("reportingComponent", "reportingController"),
-];
-
 /// The row in whose version a write of `asked` is judged: of built-in resources that in which they are
 /// stored, the most mature of those that share their storage, and the first of two that are as mature; of
 /// custom ones the one that was asked for.
@@ -52,15 +39,6 @@ pub(crate) fn tree(from: &Resource, to: &Resource, mut tree: Value) -> Value {
     }
     if let Some(root) = tree.as_object_mut() {
         root.insert("apiVersion".into(), to.api_version().into());
-        if from.kind == "Event" && from.storage == "events" {
-            let to_core = to.group.is_empty();
-            for (core, other) in EVENT_FIELDS {
-                let (old, new) = if to_core { (other, core) } else { (core, other) };
-                if let Some(value) = root.remove(old) {
-                    root.insert(new.into(), value);
-                }
-            }
-        }
         conversion::fields(from, to, root);
     }
     tree

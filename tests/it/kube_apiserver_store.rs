@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use windlass::api::schema::encode_protobuf;
-use windlass::client::{Identity, ListOptions};
+use windlass::client::{ClientExt, Identity, ListOptions, Target};
 use windlass::env::Env;
 use windlass::server::ApiServer;
 use windlass::store::{KeyRange, MemoryStore, ObjectStore, ObjectStoreExt};
@@ -204,4 +204,49 @@ async fn a_second_opening_finds_nothing_to_do() {
     let held = KeyRange::prefix("/registry/ranges/servicenodeports/");
     let page = store.list(held, windlass::store::ListOptions::default()).await.unwrap();
     assert_eq!(page.items.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_stored_in_versions_that_went_is_read_in_those_that_came() {
+    let store = Arc::new(MemoryStore::new());
+    let put = async |key: &str, tree: Value| {
+        store.put(format!("/registry/{key}"), tree.to_string()).await.unwrap();
+    };
+    let old = |version: &str, kind: &str, name: &str, spec: Value| {
+        json!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "default", "uid": name},
+            "spec": spec})
+    };
+    let autoscaler = json!({"maxReplicas": 3, "targetCPUUtilizationPercentage": 70,
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}});
+    let key = "horizontalpodautoscalers/default/web";
+    put(key, old("autoscaling/v1", "HorizontalPodAutoscaler", "web", autoscaler)).await;
+    let budget = json!({"minAvailable": 1, "selector": {}});
+    put("poddisruptionbudgets/default/web", old("policy/v1beta1", "PodDisruptionBudget", "web", budget)).await;
+    put("deployments/default/web", old("apps/v9", "Deployment", "web", json!({}))).await;
+    let kit = crate::server_kit::kit_with(|builder| builder.store(store.clone())).await;
+
+    let read = kit.get("default", "horizontalpodautoscalers/web").await.unwrap();
+    let of = |version: &str| {
+        let scheme = kit.server.scheme();
+        let row = scheme.api_kind(version, "HorizontalPodAutoscaler").unwrap().clone();
+        Target::all(&row).namespace("default").name("web")
+    };
+    let newer = kit.client.get(of("autoscaling/v2")).await.unwrap().tree();
+    assert_eq!(newer["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"], 70);
+    let older = kit.client.get(of("autoscaling/v1")).await.unwrap().tree();
+    assert_eq!(older["spec"]["targetCPUUtilizationPercentage"], 70);
+    assert_eq!(read["metadata"]["uid"], "web");
+    let budget = kit.get("default", "poddisruptionbudgets/web").await.unwrap();
+    assert_eq!(budget["apiVersion"], "policy/v1");
+    assert_eq!(budget["spec"]["selector"]["matchExpressions"][0]["operator"], "Exists");
+    // Whoever writes it next stores it as it is now.
+    kit.merge("default", "poddisruptionbudgets/web", json!({"metadata": {"labels": {"a": "b"}}})).await.unwrap();
+    let stored = store.get(b"/registry/poddisruptionbudgets/default/web").await.unwrap().unwrap();
+    let stored: Value = serde_json::from_slice(&stored.value).unwrap();
+    assert_eq!((&stored["apiVersion"], &stored["spec"]), (&json!("policy/v1"), &budget["spec"]));
+    // What nobody knows is named, and not taken for a Deployment.
+    let unknown = status_of(kit.get("default", "deployments/web").await);
+    assert_eq!(unknown.code, 500);
+    let why = "no kind \"Deployment\" is registered for version \"apps/v9\"";
+    assert!(unknown.message.contains(why), "{}", unknown.message);
 }

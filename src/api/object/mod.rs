@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use self::head::Head;
 use super::schema::{self, ProtobufError};
 use super::structural::Version;
-use super::{Resource, Revision, defaults};
+use super::{Resource, Revision, conversion, defaults};
 
 pub use self::head::Labels;
 
@@ -128,11 +128,12 @@ impl Object {
     /// The object that this body, as [`Object::body`] gave it, is; it shares the bytes.
     ///
     /// A body from elsewhere is brought into canonical form first, its kind's defaults included: other JSON,
-    /// or the protobuf that a kube-apiserver stores.
+    /// or the protobuf that a kube-apiserver stores; in another version of the kind, too.
     ///
     /// # Errors
     ///
-    /// When the bytes are no JSON object, and no protobuf of a built-in kind.
+    /// When the bytes are no JSON object, and no protobuf of a built-in kind; when they are of a version of the
+    /// kind of which nothing is known.
     pub fn from_body(resource: Arc<Resource>, revision: Revision, body: &Bytes) -> Result<Self, DecodeError> {
         if let Some(version) = resource.custom.clone() {
             return Self::from_custom_body(resource, &version, revision, body);
@@ -175,10 +176,13 @@ impl Object {
             return Ok(Self::assemble(revision, Arc::new(Core { resource, body: body.clone(), head })));
         }
         let tree = if body.starts_with(schema::PROTOBUF_MAGIC) {
-            schema::decode_protobuf(body).map_err(serde::de::Error::custom)
+            let alike = |version: &str, kind: &str| conversion::protobuf(&resource, version, kind);
+            schema::decode_stored_protobuf(body, alike).map_err(serde::de::Error::custom)
         } else {
             serde_json::from_slice(body)
         };
+        let tree =
+            tree.and_then(|tree| conversion::from_stored(&resource, tree).map_err(serde::de::Error::custom));
         let mut tree =
             tree.map_err(|source| DecodeError { what: format!("the body of a {}", resource.kind), source })?;
         schema::apply_defaults(&resource, &mut tree);

@@ -29,7 +29,7 @@ pub(crate) use decode::free;
 #[cfg(feature = "server")]
 pub(crate) use openapi::fields;
 pub use openapi::{encode_openapi_v2, openapi_v2, openapi_v3};
-pub(crate) use protobuf::MAGIC as PROTOBUF_MAGIC;
+pub(crate) use protobuf::{MAGIC as PROTOBUF_MAGIC, decode_stored_protobuf};
 pub use protobuf::{
     ProtobufError, decode_protobuf, encode_protobuf, encode_protobuf_event, encode_protobuf_list,
 };

@@ -94,6 +94,15 @@ type Result<T> = std::result::Result<T, ProtobufError>;
 ///
 /// See [`ProtobufError`]; a caller answers 400.
 pub fn decode_protobuf(bytes: &[u8]) -> Result<Value> {
+    decode_stored_protobuf(bytes, |_, _| None)
+}
+
+/// The same of what is stored: a type that is not known, by its version and kind, is read as its kind of the
+/// version that is written like it.
+pub(crate) fn decode_stored_protobuf(
+    bytes: &[u8],
+    alike: impl FnOnce(&str, &str) -> Option<String>,
+) -> Result<Value> {
     let mut rest = bytes.strip_prefix(MAGIC).ok_or(ProtobufError::NoMagic)?;
     if rest.is_empty() {
         return Err(ProtobufError::Empty);
@@ -115,7 +124,9 @@ pub fn decode_protobuf(bytes: &[u8]) -> Result<Value> {
             _ => {}
         }
     }
-    let Some(known) = message::root(&api_version, &kind) else {
+    let known = message::root(&api_version, &kind);
+    let known = known.or_else(|| message::root(&alike(&api_version, &kind)?, &kind));
+    let Some(known) = known else {
         return Err(ProtobufError::UnknownKind { api_version, kind });
     };
     let mut object = Map::new();
