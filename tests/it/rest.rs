@@ -317,8 +317,8 @@ async fn who_acts_as_somebody_else_has_their_rights_and_needs_leave() {
     assert_eq!(asked.failure(), (403, "Forbidden".to_owned(), words.to_owned()));
     let headers = [("impersonate-user", "kubernetes-admin"), ("impersonate-group", "system:masters")];
     let asked = send(&server, Identity::user("robot"), Method::GET, CONFIG_MAPS, &headers, "").await;
-    let words = "users \"kubernetes-admin\" is forbidden: User \"robot\" cannot impersonate resource \"users\" in \
-                 API group \"\" at the cluster scope";
+    let words = "configmaps is forbidden: User \"robot\" cannot impersonate-on:user-info:list resource \
+                 \"configmaps\" in API group \"\" in the namespace \"default\"";
     assert_eq!(asked.failure(), (403, "Forbidden".to_owned(), words.to_owned()));
 }
 

@@ -263,14 +263,16 @@ async fn somebody_acts_as_somebody_else_where_they_may() {
         (code, why.as_str()),
         (
             403,
-            "users \"user-b\" is forbidden: User \"helper\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope"
+            "selfsubjectreviews.authentication.k8s.io is forbidden: User \"helper\" cannot impersonate-on:user-info:create resource \"selfsubjectreviews\" in API group \"authentication.k8s.io\" at the cluster scope"
         )
     );
     let masters = [("impersonate-user", "user-a"), ("impersonate-group", "system:masters")];
     assert_eq!(ask(helper(), &masters).await.failure().0, 403);
     let (code, _, why) = ask(helper(), &[("impersonate-group", "dev")]).await.failure();
     assert_eq!(code, 400);
-    assert!(why.ends_with("without impersonating a user"), "{why}");
+    let wish =
+        "&user.DefaultInfo{Name:\"\", UID:\"\", Groups:[]string{\"dev\"}, Extra:map[string][]string(nil)}";
+    assert_eq!(why, format!("requested {wish} without impersonating a user name"));
     // Of one's own rights nothing is left.
     let admin = support::send(
         &server,
@@ -284,6 +286,42 @@ async fn somebody_acts_as_somebody_else_where_they_may() {
     let (code, _, why) = admin.failure();
     assert_eq!(code, 403);
     assert!(why.contains("User \"system:serviceaccount:default:robot\" cannot list"), "{why}");
+}
+
+#[tokio::test]
+async fn somebody_does_one_thing_as_somebody_else_and_nothing_more() {
+    let own = "authentication.k8s.io";
+    let roles = RoleTable::default()
+        .user("jane", [Rule::on(&["*"], "", &["configmaps"])])
+        .user("helper", [Rule::on(&["impersonate:user-info"], own, &["users"]).named(&["jane"])])
+        .user("helper", [Rule::on(&["impersonate-on:user-info:list"], "", &["configmaps"])]);
+    let server = server(|builder| builder.authorizer(Arc::new(roles))).await;
+    let ask = async |method: Method, path: &str, who: &str| {
+        let path = format!("/api/v1/namespaces/default/{path}");
+        let headers = [("impersonate-user", who)];
+        support::send(&server, Identity::user("helper"), method, &path, &headers, "").await
+    };
+    let list = ask(Method::GET, "configmaps?limit=1", "jane").await;
+    assert_eq!(list.code, 200, "{}", list.text);
+    for (method, path, verb) in [
+        (Method::GET, "configmaps?watch=true", "watch"),
+        (Method::GET, "configmaps/a", "get"),
+        (Method::DELETE, "configmaps", "deletecollection"),
+    ] {
+        let (code, _, why) = ask(method, path, "jane").await.failure();
+        assert_eq!(code, 403);
+        assert!(
+            why.contains(&format!("cannot impersonate-on:user-info:{verb} resource \"configmaps\"")),
+            "{why}"
+        );
+    }
+    // What one may not be is told by what is lacking first.
+    let (_, _, why) = ask(Method::GET, "configmaps", "joe").await.failure();
+    assert_eq!(
+        why,
+        "users.authentication.k8s.io \"joe\" is forbidden: User \"helper\" cannot impersonate:user-info resource \
+         \"users\" in API group \"authentication.k8s.io\" at the cluster scope"
+    );
 }
 
 #[tokio::test]

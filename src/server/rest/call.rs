@@ -9,10 +9,11 @@ use std::time::Duration;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Method, Request};
 
+use super::resource;
 use crate::api::{Status, status};
-use crate::client::wire::{self, ApiPath, Query, parse_path};
-use crate::server::ApiServer;
+use crate::client::wire::{self, ApiPath, Query, ResourcePath, parse_path};
 use crate::server::metrics::{Asked, Series};
+use crate::server::{ApiServer, Attributes};
 
 /// Subresources whose requests last as long as their callers like.
 const LASTING: &[&str] = &["attach", "exec", "log", "portforward", "proxy"];
@@ -65,6 +66,22 @@ impl Call {
         };
         let (mutating, long_running) = (!reads && !watches, watches || lasting);
         Self { path, query, verb, scope, mutating, long_running }
+    }
+
+    /// What it is about, as authorization sees it.
+    pub(super) fn attributes(&self, method: &Method, path: &str) -> Attributes {
+        let ApiPath::Resource(ResourcePath { target, watch, .. }) = &self.path else {
+            return Attributes::path(&method.as_str().to_lowercase(), path);
+        };
+        let verb = resource::verb(method, target, resource::watches(method, target, *watch, &self.query));
+        let attributes = Attributes::on(verb, target);
+        if !matches!(verb, "list" | "watch" | "deletecollection") {
+            return attributes;
+        }
+        let text = |name| self.query.get(name).unwrap_or_default();
+        // A selector that cannot be read selects nothing out, as in Kubernetes.
+        let fields = text("fieldSelector").parse().unwrap_or_default();
+        attributes.selecting(&fields, &text("labelSelector").parse().unwrap_or_default())
     }
 
     /// Whether metrics tell how large its answers are.

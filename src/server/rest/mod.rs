@@ -91,7 +91,9 @@ where
     B::Data: Send,
     B::Error: Into<BodyError>,
 {
-    let acts_as = impersonation::act_as(server, identity, request.headers_mut())?;
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let asked = || call.attributes(&method, uri.path());
+    let acts_as = impersonation::act_as(server, identity, request.headers_mut(), asked)?;
     let identity = acts_as.as_ref().unwrap_or(identity);
     let Call { path, query, .. } = call;
     if let ApiPath::Resource(path) = path {

@@ -86,7 +86,7 @@ where
 }
 
 /// Whether a request asks for a watch.
-fn watches(method: &Method, target: &Target, watch: bool, query: &Query) -> bool {
+pub(super) fn watches(method: &Method, target: &Target, watch: bool, query: &Query) -> bool {
     *method == Method::GET && (watch || (target.name.is_none() && query.flag("watch")))
 }
 
@@ -222,7 +222,7 @@ fn include_object(query: &Query, shape: &Shape) -> Result<IncludeObject, Status>
 /// The verb that a request needs; none for a method that Kubernetes knows no verb for.
 ///
 /// Source: `endpoints/request/requestinfo.go` of `k8s.io/apiserver/pkg` (1.36).
-fn verb(method: &Method, target: &Target, watches: bool) -> &'static str {
+pub(super) fn verb(method: &Method, target: &Target, watches: bool) -> &'static str {
     match (method, target.name.is_some()) {
         _ if watches => "watch",
         (&Method::GET | &Method::HEAD, true) => "get",
