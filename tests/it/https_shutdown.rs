@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
+use async_trait::async_trait;
+use http::{Method, Request};
 use http_body_util::BodyExt;
+use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use windlass::api::Status;
 use windlass::client::Identity;
-use windlass::env::Env;
 use windlass::server::ApiServer;
+use windlass::server::admission::{AdmissionPlugin, AdmissionRequest};
 use windlass::server::https::{HttpsOptions, HttpsServer, Tokens};
-use windlass::store::{Faults, Faulty, MemoryStore};
+use windlass::store::MemoryStore;
 
 use crate::support::wire::Http1;
-use crate::support::{TOKEN, serve, serve_with, server};
+use crate::support::{Standstill, TOKEN, serve, serve_with, server, write};
 
 fn request(path: &str) -> Request<String> {
     Request::get(path)
@@ -23,26 +27,47 @@ fn request(path: &str) -> Request<String> {
         .unwrap()
 }
 
-#[tokio::test]
+/// Holds back whoever makes a config map.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Notify, Notify)>);
+
+#[async_trait]
+impl AdmissionPlugin for Gate {
+    fn name(&self) -> &str {
+        "Gate"
+    }
+
+    fn handles(&self, request: &AdmissionRequest<'_>) -> bool {
+        request.concerns("", "configmaps", "") && request.name() == "late"
+    }
+
+    async fn validate(&self, _: &AdmissionRequest<'_>) -> Result<(), Status> {
+        let (reached, open) = &*self.0;
+        reached.notify_one();
+        open.notified().await;
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn readiness_fails_first_then_requests_end_then_watches() {
-    let env = Env::system();
-    let store = Arc::new(Faulty::new(Arc::new(MemoryStore::new()), &env, "slow", Faults::default()));
-    let server = ApiServer::builder().store(store.clone()).env(env.clone()).build().await.unwrap();
-    let delay = Duration::from_secs(2);
+    let _still = Standstill::begin();
+    let gate = Gate::default();
+    let server = ApiServer::builder().store(Arc::new(MemoryStore::new())).admit(gate.clone());
+    let server = server.build().await.unwrap();
+    let delay = Duration::from_secs(20);
     let served = serve_with(server, |options| options.shutdown_delay(delay)).await;
     let address = served.https.address();
     let (mut probe, mut asker, mut watcher) =
         (Http1::open(&served).await, Http1::open(&served).await, Http1::open(&served).await);
     assert_eq!(probe.send(request("/readyz")).await.body(), "ok");
-    let watch = watcher.begin(request("/api/v1/namespaces?watch=true")).await.unwrap();
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let watch = watcher.begin(request(&format!("{maps}?watch=true"))).await.unwrap();
     assert_eq!(watch.status(), 200);
+    let mut watch = watch.into_body();
 
-    let start = env.clock.instant();
-    let ended = |what: &'static str| {
-        let clock = env.clock.clone();
-        move || (what, clock.instant() - start)
-    };
-    let (request_ended, watch_ended) = (ended("request"), ended("watch"));
+    let (reached, open) = &*gate.0;
+    let map = |name: &str| json!({"metadata": {"name": name}});
     let story = async {
         // Told to end, it says so, and goes on for a while.
         let mut unready = probe.send(request("/readyz")).await;
@@ -58,24 +83,29 @@ async fn readiness_fails_first_then_requests_end_then_watches() {
         assert_eq!(probe.send(request("/livez")).await.status(), 200);
         assert!(TcpStream::connect(address).await.is_ok(), "it still listens");
         // A request that lasts until after it has stopped listening.
-        store.set(Faults::default().delayed(1.0, Duration::from_secs(6)));
-        asker.begin(request("/api/v1/namespaces/default")).await.unwrap()
-    };
-    let asked = async {
-        let answer = story.await;
-        store.set(Faults::default());
-        let request_ended = request_ended();
-        assert_eq!(answer.status(), 200);
+        let (mut head, body) = request(maps).into_parts();
+        head.method = Method::POST;
+        let create = Request::from_parts(head, body + &map("late").to_string());
+        let asking = asker.begin(create);
+        let rest = async {
+            reached.notified().await;
+            tokio::time::advance(delay).await;
+            while TcpStream::connect(address).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+            // The watch goes on as long as the request does.
+            write(&served.server, Method::POST, maps, &map("soon")).await;
+            let event = watch.frame().await.expect("no end yet").unwrap().into_data().unwrap();
+            assert!(event.starts_with(b"{\"type\":\"ADDED\""), "{event:?}");
+            open.notify_one();
+        };
+        let (answer, ()) = tokio::join!(asking, rest);
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), 201);
         answer.into_body().collect().await.expect("a whole answer");
-        request_ended
+        watch.collect().await.expect("an end as streams end");
     };
-    let watched = async {
-        watch.into_body().collect().await.expect("an end as streams end");
-        watch_ended()
-    };
-    let ((), (_, asked), (_, watched)) = tokio::join!(served.https.shutdown(), asked, watched);
-    assert!(watched >= delay, "the watch ended after {watched:?}");
-    assert!(watched >= asked, "the watch ended after {watched:?}, the request after {asked:?}");
+    tokio::join!(served.https.shutdown(), story);
     assert!(TcpStream::connect(address).await.is_err());
     probe.closed().await;
 

@@ -85,3 +85,19 @@ async fn what_is_no_watch_stays_what_it_is_and_a_watch_has_its_end() {
     drop((socket, connection));
     served.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_listener_that_ends_ends_its_watches_too_and_no_others() {
+    let first = serve(server().await).await;
+    let again = serve(first.server.clone()).await;
+    let path = format!("{MAPS}?watch=true&resourceVersion=0");
+    let (_, mut ending) = open(&first, request(&path)).await;
+    let (_, mut staying) = open(&again, request(&path)).await;
+    // The server itself goes on, and what has come by another listener with it.
+    first.https.shutdown().await;
+    let last = ending.next().await.unwrap().unwrap();
+    assert!(last.is_close(), "{last:?}");
+    write(&again.server, Method::POST, MAPS, &json!({"metadata": {"name": "a"}})).await;
+    assert!(staying.next().await.unwrap().unwrap().is_text());
+    again.shutdown().await;
+}

@@ -52,7 +52,7 @@ where
 pub(crate) async fn respond_from<B>(
     server: &ApiServer,
     origin: Origin<'_>,
-    request: Request<B>,
+    mut request: Request<B>,
 ) -> Response<ResponseBody>
 where
     B: http_body::Body + Send + 'static,
@@ -76,6 +76,10 @@ where
     let mut exchange = Exchange::begin(clock.clone(), series, call.reads(), long_running);
     exchange.token = origin.drain.map(|drain| if long_running { drain.watch() } else { drain.request() });
 
+    if let Some(drain) = origin.drain {
+        // What becomes something else than HTTP holds on to it by itself.
+        request.extensions_mut().insert(drain.clone());
+    }
     let closing = origin.drain.is_some_and(Drain::is_closing);
     let answer = match (call.timeout(server.limits().request_timeout), origin.identity) {
         (Err(status), _) | (_, Err(status)) => Err(status.into()),

@@ -3,6 +3,8 @@
 //! Source: `endpoints/handlers/watch.go` of `k8s.io/apiserver/pkg` (1.36). Unlike there, a caller that names no
 //! `Origin` is served: only browsers send one, and it is not what tells who they are.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::header::{
@@ -21,6 +23,7 @@ use super::encode::Encoder;
 use crate::api::status;
 use crate::client::wire::{self, Query, accept_key};
 use crate::client::{self, Identity, Target};
+use crate::server::drain::Drain;
 use crate::server::{ApiServer, Refusal};
 
 /// What a caller may send at a time: it has nothing to say but that it goes.
@@ -63,6 +66,9 @@ pub(super) async fn respond<B>(
         return Err(status::bad_request("unable to upgrade: this connection cannot be upgraded").into());
     };
     let text = content_type == "application/json";
+    // The listener ends this watch in its turn, like any other.
+    let drain = request.extensions().get::<Drain>().cloned();
+    let token = drain.as_ref().map(Drain::watch);
     server.env().tasks.spawn("watch over WebSocket", async move {
         let Ok(upgraded) = upgrade.await else { return };
         let config = WebSocketConfig::default()
@@ -71,8 +77,15 @@ pub(super) async fn respond<B>(
         let io = TokioIo::new(upgraded);
         let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
         let (mut send, mut receive) = socket.split();
+        let mut drained = pin!(async {
+            match drain {
+                Some(drain) => drain.ended().await,
+                None => std::future::pending().await,
+            }
+        });
         loop {
             let event = crate::select! {
+                () = drained.as_mut() => break,
                 told = receive.next() => match told {
                     // What it says is not listened to; answers to pings go out with the next event.
                     Some(Ok(message)) if !message.is_close() => continue,
@@ -86,6 +99,7 @@ pub(super) async fn respond<B>(
             }
         }
         let _ = send.close().await;
+        drop(token);
     });
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

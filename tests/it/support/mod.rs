@@ -14,6 +14,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tower_service::Service;
 use windlass::client::{Identity, Kubeconfig};
+use windlass::env::{Task, Tasks};
 use windlass::server::ApiServer;
 use windlass::server::https::{Certificates, HttpsOptions, HttpsServer, Tokens};
 use windlass::store::MemoryStore;
@@ -73,6 +74,26 @@ impl Served {
     pub(crate) async fn shutdown(self) {
         self.https.shutdown().await;
         self.server.shutdown().await;
+    }
+}
+
+/// Keeps paused time where it is, though nothing is left to do here but to wait for sockets: otherwise it
+/// would run on to the next timeout. Only a test moves it then.
+pub(crate) struct Standstill(Task<()>);
+
+impl Standstill {
+    pub(crate) fn begin() -> Self {
+        Self(Tasks::new().spawn("standstill", async {
+            loop {
+                tokio::task::yield_now().await;
+            }
+        }))
+    }
+}
+
+impl Drop for Standstill {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
