@@ -5,7 +5,7 @@ use std::ops::Deref;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::support::kubectl::Kubectl;
+use crate::support::kubectl::{DEPLOYMENT, Kubectl};
 use crate::support::{Served, serve, server};
 
 /// A server, and the kubectl that talks to it as the administrator.
@@ -14,23 +14,12 @@ struct Bench {
     kubectl: Kubectl,
 }
 
-const DEPLOYMENT: &str = r"
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: web
-  labels: {app: web}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-      - name: web
-        image: example/web:1
-        ports: [{containerPort: 8080}]
----
+/// A Deployment, and what goes with it.
+fn web() -> String {
+    format!("{DEPLOYMENT}{BESIDE}")
+}
+
+const BESIDE: &str = r"---
 apiVersion: v1
 kind: Service
 metadata: {name: web}
@@ -70,11 +59,11 @@ async fn a_manifest_is_applied_and_shown_in_every_form() {
     let Some(bench) = Bench::new("kubectl::a_manifest_is_applied_and_shown_in_every_form").await else {
         return;
     };
-    let said = bench.feed(&["apply", "-f", "-"], DEPLOYMENT).await;
+    let said = bench.feed(&["apply", "-f", "-"], &web()).await;
     assert_eq!(said, "deployment.apps/web created\nservice/web created\nconfigmap/web created\n");
-    let again = bench.feed(&["apply", "-f", "-"], DEPLOYMENT).await;
+    let again = bench.feed(&["apply", "-f", "-"], &web()).await;
     assert_eq!(again, "deployment.apps/web unchanged\nservice/web unchanged\nconfigmap/web unchanged\n");
-    let changed = DEPLOYMENT.replace("web:1", "web:2");
+    let changed = web().replace("web:1", "web:2");
     let said = bench.feed(&["apply", "-f", "-"], &changed).await;
     assert_eq!(said, "deployment.apps/web configured\nservice/web unchanged\nconfigmap/web unchanged\n");
 
@@ -115,7 +104,7 @@ async fn a_watch_follows_what_happens() {
 #[tokio::test]
 async fn objects_are_changed_in_all_the_usual_ways() {
     let Some(bench) = Bench::new("kubectl::objects_are_changed_in_all_the_usual_ways").await else { return };
-    bench.feed(&["create", "-f", "-"], DEPLOYMENT).await;
+    bench.feed(&["create", "-f", "-"], &web()).await;
     assert_eq!(bench.run(&["scale", "deploy/web", "--replicas=5"]).await, "deployment.apps/web scaled\n");
     bench.run(&["label", "deploy/web", "tier=front"]).await;
     bench.run(&["label", "deploy/web", "app-"]).await;
@@ -152,7 +141,7 @@ async fn objects_are_changed_in_all_the_usual_ways() {
 #[tokio::test]
 async fn objects_are_waited_for_and_deleted() {
     let Some(bench) = Bench::new("kubectl::objects_are_waited_for_and_deleted").await else { return };
-    bench.feed(&["create", "-f", "-"], DEPLOYMENT).await;
+    bench.feed(&["create", "-f", "-"], &web()).await;
     let condition = "--for=jsonpath={.data.colour}=blue";
     let said = bench.run(&["wait", "cm/web", condition, "--timeout=30s"]).await;
     assert_eq!(said, "configmap/web condition met\n");
@@ -195,7 +184,7 @@ async fn the_server_explains_itself() {
 #[tokio::test]
 async fn objects_are_described() {
     let Some(bench) = Bench::new("kubectl::objects_are_described").await else { return };
-    bench.feed(&["create", "-f", "-"], DEPLOYMENT).await;
+    bench.feed(&["create", "-f", "-"], &web()).await;
     bench.run(&["run", "one", "--image=example/one:1"]).await;
     let web = bench.run(&["describe", "deploy", "web"]).await;
     assert!(web.contains("Replicas:") && web.contains("example/web:1"), "{web}");
@@ -211,11 +200,10 @@ async fn objects_are_described() {
 #[tokio::test]
 async fn what_is_wrong_is_said_in_kubernetes_words() {
     let Some(bench) = Bench::new("kubectl::what_is_wrong_is_said_in_kubernetes_words").await else { return };
-    bench.feed(&["create", "-f", "-"], DEPLOYMENT).await;
+    bench.feed(&["create", "-f", "-"], &web()).await;
     let twice = bench.fail(&["create", "configmap", "web"], "").await;
     assert!(twice.contains("configmaps \"web\" already exists"), "{twice}");
-    let negative =
-        bench.fail(&["create", "-f", "-"], &DEPLOYMENT.replace("replicas: 2", "replicas: -1")).await;
+    let negative = bench.fail(&["create", "-f", "-"], &web().replace("replicas: 2", "replicas: -1")).await;
     assert!(
         negative.contains("spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
         "{negative}"
@@ -223,13 +211,13 @@ async fn what_is_wrong_is_said_in_kubernetes_words() {
     let unknown =
         bench.fail(&["apply", "-f", "-"], "apiVersion: v1\nkind: Cake\nmetadata: {name: a}\n").await;
     assert!(unknown.contains("no matches for kind \"Cake\" in version \"v1\""), "{unknown}");
-    let misspelt = bench.fail(&["apply", "-f", "-"], &DEPLOYMENT.replace("replicas:", "replica:")).await;
+    let misspelt = bench.fail(&["apply", "-f", "-"], &web().replace("replicas:", "replica:")).await;
     assert!(misspelt.contains("unknown field \"spec.replica\""), "{misspelt}");
     let cut_off = bench.home().join("cut-off.yaml");
     std::fs::write(&cut_off, "apiVersion: v1\nkind: ConfigMap\nmetadata: {\n").unwrap();
     let malformed = bench.fail(&["apply", "-f", cut_off.to_str().unwrap()], "").await;
     assert!(malformed.contains("cut-off.yaml") && malformed.contains("line 3"), "{malformed}");
-    let far = DEPLOYMENT.replace("port: 80,", "port: 70000,");
+    let far = web().replace("port: 80,", "port: 70000,");
     let far = bench.fail(&["apply", "-f", "-"], &far).await;
     let words = "spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive";
     assert!(far.contains("The Service \"web\" is invalid") && far.contains(words), "{far}");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::kubectl::Kubectl;
+use crate::support::kubectl::{DEPLOYMENT, Kubectl};
 use crate::support::{Served, serve, server};
 
 struct Bench {
@@ -41,24 +41,6 @@ impl Bench {
             .collect()
     }
 }
-
-const DEPLOYMENT: &str = r"
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: web
-  labels: {app: web}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-      - name: web
-        image: example/web:1
-        ports: [{containerPort: 8080}]
-";
 
 /// What kube-apiserver records of that apply.
 const OWNED: &str = concat!(

@@ -1,17 +1,35 @@
 //! What is wrong, in Kubernetes' words: each case is a sound object, one change, and what is said.
 
+use serde_json::json;
+
 use super::*;
 use crate::api::{RuntimeConfig, Scheme, defaults, schema};
 
+mod admission;
 mod certificates;
 mod cluster;
 mod devices;
 mod kinds;
 mod metadata;
+mod networking;
 mod pods;
 mod security;
 mod volumes;
 mod workloads;
+
+const IMMUTABLE: &str = "field is immutable";
+
+fn named(name: &str, rest: Value) -> Value {
+    let mut tree = rest;
+    tree["metadata"] = json!({"name": name});
+    tree
+}
+
+fn in_default(name: &str, rest: Value) -> Value {
+    let mut tree = named(name, rest);
+    tree["metadata"]["namespace"] = "default".into();
+    tree
+}
 
 fn row<K: kube_core::Resource<DynamicType = ()>>() -> Resource {
     Resource::clone(Scheme::builtin().of::<K>().expect("a built-in kind"))
