@@ -221,7 +221,8 @@ async fn what_was_stored_in_versions_that_went_is_read_in_those_that_came() {
     let key = "horizontalpodautoscalers/default/web";
     put(key, old("autoscaling/v1", "HorizontalPodAutoscaler", "web", autoscaler)).await;
     let budget = json!({"minAvailable": 1, "selector": {}});
-    put("poddisruptionbudgets/default/web", old("policy/v1beta1", "PodDisruptionBudget", "web", budget)).await;
+    put("poddisruptionbudgets/default/web", old("policy/v1beta1", "PodDisruptionBudget", "web", budget))
+        .await;
     put("deployments/default/web", old("apps/v9", "Deployment", "web", json!({}))).await;
     let kit = crate::server_kit::kit_with(|builder| builder.store(store.clone())).await;
 
@@ -240,7 +241,9 @@ async fn what_was_stored_in_versions_that_went_is_read_in_those_that_came() {
     assert_eq!(budget["apiVersion"], "policy/v1");
     assert_eq!(budget["spec"]["selector"]["matchExpressions"][0]["operator"], "Exists");
     // Whoever writes it next stores it as it is now.
-    kit.merge("default", "poddisruptionbudgets/web", json!({"metadata": {"labels": {"a": "b"}}})).await.unwrap();
+    kit.merge("default", "poddisruptionbudgets/web", json!({"metadata": {"labels": {"a": "b"}}}))
+        .await
+        .unwrap();
     let stored = store.get(b"/registry/poddisruptionbudgets/default/web").await.unwrap().unwrap();
     let stored: Value = serde_json::from_slice(&stored.value).unwrap();
     assert_eq!((&stored["apiVersion"], &stored["spec"]), (&json!("policy/v1"), &budget["spec"]));
