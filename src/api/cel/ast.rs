@@ -33,9 +33,10 @@ pub(super) enum ExprKind {
     },
     List(Vec<Element>),
     Map(Vec<Entry>),
-    /// A message with fields. No such type can be made in Kubernetes' environments.
+    /// An object with fields. Only patches have types of which any can be made.
     Struct {
         name: Arc<str>,
+        fields: Vec<Field>,
     },
     Comprehension(Box<Comprehension>),
 }
@@ -63,6 +64,16 @@ pub(super) struct Element {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: Expr,
+    pub(super) value: Expr,
+    pub(super) optional: bool,
+}
+
+/// A field of an object that is written out.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) name: Arc<str>,
+    /// The code point of its colon.
+    pub(super) at: u32,
     pub(super) value: Expr,
     pub(super) optional: bool,
 }
@@ -113,7 +124,8 @@ impl Expr {
     /// Calls `visit` with every child, in the order of the text.
     pub(super) fn for_each_child<'e>(&'e self, visit: &mut dyn FnMut(&'e Self)) {
         match &self.kind {
-            ExprKind::Literal(_) | ExprKind::Ident(_) | ExprKind::Struct { .. } => {}
+            ExprKind::Literal(_) | ExprKind::Ident(_) => {}
+            ExprKind::Struct { fields, .. } => fields.iter().for_each(|field| visit(&field.value)),
             ExprKind::Select { operand, .. } => visit(operand),
             ExprKind::Call { target, args, .. } => target.as_deref().into_iter().chain(args).for_each(visit),
             ExprKind::List(elements) => elements.iter().for_each(|element| visit(&element.value)),

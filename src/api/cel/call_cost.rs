@@ -5,7 +5,7 @@
 
 use super::Fault;
 use super::cost::{NEW_LIST, PER_CHARACTER, PER_REGEX_CHARACTER, scaled};
-use super::estimate::COMPARED;
+use super::estimate::{AUTHORIZATION, AUTHORIZER, COMPARED, PER_REQUIREMENT, REQUIREMENTS_PER_CHARACTER};
 use super::eval::Eval;
 use super::meter::{Meter, STEP};
 use super::value::{List, Map, Value};
@@ -14,6 +14,10 @@ use super::value::{List, Map, Value};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum CallCost {
     One,
+    /// An authorizer's opinion.
+    Authorization,
+    /// A selector that is parsed: the second argument.
+    Selector,
     /// Characters of the first argument, times this.
     Text(f64),
     /// Characters of the result, times this.
@@ -64,7 +68,12 @@ impl CallCost {
         }
         match name {
             "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" => Self::Traversal,
-            "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" => Self::Text(PER_CHARACTER),
+            "check" => Self::Authorization,
+            "fieldSelector" | "labelSelector" => Self::Selector,
+            name if AUTHORIZER.contains(&name) => Self::One,
+            "url" | "jsonpatch.escapeKey" | "lowerAscii" | "upperAscii" | "substring" | "trim" => {
+                Self::Text(PER_CHARACTER)
+            }
             "replace" | "split" => Self::Text(2.0 * PER_CHARACTER),
             "join" => Self::Result(2.0 * PER_CHARACTER),
             "find" | "findAll" => Self::Match,
@@ -95,6 +104,12 @@ impl CallCost {
         let mut size = |index: usize| size(args.get(index), meter);
         Ok(match self {
             Self::One => 1,
+            Self::Authorization => AUTHORIZATION,
+            Self::Selector => {
+                let length = size(1)?;
+                let requirements = scaled(scaled(length, REQUIREMENTS_PER_CHARACTER), PER_REQUIREMENT);
+                NEW_LIST.saturating_add(scaled(length, PER_CHARACTER)).saturating_add(requirements)
+            }
             Self::Text(factor) => scaled(size(0)?, factor),
             Self::Result(_) | Self::NewList => 0,
             Self::Second => size(1)?,

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::ast::{Comprehension, Element, Entry, Expr, ExprKind, Literal};
+use super::ast::{Comprehension, Element, Entry, Expr, ExprKind, Field, Literal};
 use super::functions::{Overload, Registry};
+use super::patch;
 use super::schema::Declaration;
 use super::source::Issues;
 use super::stack::deep;
@@ -26,6 +27,8 @@ pub(super) struct Scope<'e> {
     pub(super) keywords: bool,
     /// Whether there are addresses.
     pub(super) addresses: bool,
+    /// Whether there are the types of patches.
+    pub(super) patches: bool,
 }
 
 /// What the checker found out, by the index of nodes.
@@ -111,7 +114,7 @@ impl Checker<'_, '_> {
             ExprKind::Call { function, target, args } => self.call(expr, function, target.as_deref(), args),
             ExprKind::List(elements) => self.list(elements),
             ExprKind::Map(entries) => self.map(entries),
-            ExprKind::Struct { name } => self.undeclared(expr.at, name),
+            ExprKind::Struct { name, fields } => self.object(expr, name, fields),
             ExprKind::Comprehension(it) => self.comprehension(it),
         }
     }
@@ -155,6 +158,8 @@ impl Checker<'_, '_> {
             "google.protobuf.Timestamp" => Type::Timestamp,
             "optional_type" if self.scope.optionals => Type::opaque("optional_type"),
             "net.IP" | "net.CIDR" if self.scope.addresses => Type::opaque(name),
+            _ if self.scope.objects.contains_key(name) => Type::Object(name.into()),
+            _ if self.scope.patches && patch::is_type(name) => Type::Object(name.into()),
             _ => return None,
         })
     }
@@ -204,6 +209,9 @@ impl Checker<'_, '_> {
     }
 
     fn object_field(&mut self, at: u32, object: &Arc<str>, field: &str) -> Type {
+        if self.scope.patches && patch::is_type(object) {
+            return patch::field(object, field);
+        }
         let Some(declared) = self.scope.objects.get(object) else {
             self.issues.report(at, format!("unexpected failed resolution of '{object}'"));
             return Type::Error;
@@ -281,7 +289,7 @@ impl Checker<'_, '_> {
             let kind = self.found.apply(&overload.result.instantiated(base));
             result = Some(match result {
                 None => kind,
-                Some(before) if before == Type::Dyn || before == kind => before,
+                Some(before) if before.is_dyn() || before == kind => before,
                 Some(_) => Type::Dyn,
             });
         }
@@ -316,7 +324,7 @@ impl Checker<'_, '_> {
         match kind.unwrap_optional() {
             Some(inner) => inner.clone(),
             None => {
-                if kind != Type::Dyn {
+                if !kind.is_dyn() {
                     self.mismatch(expr.at, &Type::optional(kind.clone()), &kind);
                 }
                 kind
@@ -354,6 +362,41 @@ impl Checker<'_, '_> {
         }
         let key = keys.unwrap_or_else(|| Type::Variable(self.found.fresh(1)));
         Type::map(key, values.unwrap_or_else(|| Type::Variable(self.found.fresh(1))))
+    }
+
+    /// An object that is written out.
+    fn object(&mut self, expr: &Expr, name: &str, fields: &[Field]) -> Type {
+        let name: Arc<str> = match self.lookup(name) {
+            Some((Meaning::Type(Type::Object(name)), _)) => name,
+            Some((Meaning::Type(kind), _)) if kind.is_scalar() => {
+                self.issues.report(expr.at, format!("'{}' is not a message type", kind.name()));
+                return self.unknown_fields(fields);
+            }
+            Some((Meaning::Variable(_), kind)) => {
+                self.issues.report(expr.at, format!("'{}' is not a type", kind.name()));
+                return self.unknown_fields(fields);
+            }
+            _ => return self.undeclared(expr.at, name),
+        };
+        for field in fields {
+            let value = self.check(&field.value);
+            let wanted = self.object_field(field.at, &name, &field.name);
+            let value = self.unwrapped(&field.value, value, field.optional);
+            if !self.found.assign(&wanted, &value) {
+                let message = format!(
+                    "expected type of field '{}' is '{wanted}' but provided type is '{value}'",
+                    field.name
+                );
+                self.issues.report(field.at, message);
+            }
+        }
+        Type::Object(name)
+    }
+
+    /// What stands in something that is no object is looked at all the same.
+    fn unknown_fields(&mut self, fields: &[Field]) -> Type {
+        fields.iter().for_each(|field| drop(self.check(&field.value)));
+        Type::Error
     }
 
     fn comprehension(&mut self, it: &Comprehension) -> Type {

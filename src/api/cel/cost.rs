@@ -9,6 +9,8 @@ pub(super) const SELECT: u64 = 1;
 pub(super) const NEW_LIST: u64 = 10;
 /// What it costs to make a map.
 pub(super) const NEW_MAP: u64 = 30;
+/// What it costs to make an object.
+pub(super) const NEW_OBJECT: u64 = 40;
 /// What a character of a string costs, each time that it is looked at.
 pub(super) const PER_CHARACTER: f64 = 0.1;
 /// What a character of a regular expression costs for each unit that the string costs.

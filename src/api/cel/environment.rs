@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::check::{self, check};
+use super::ast::Expr;
+use super::check::{self, Checked, check};
 use super::cost::Estimate;
 use super::estimate::estimate;
 use super::eval::{self, Eval};
-use super::functions::Registry;
+use super::functions::{Registry, Special};
 use super::meter::Meter;
 use super::parse::{Syntax, parse};
 use super::plan::{Node, plan};
@@ -23,6 +24,7 @@ use super::{Budget, Fault, Schema};
 pub struct Environment {
     minor: u32,
     registry: Arc<Registry>,
+    special: Special,
     variables: Vec<(String, Type)>,
     objects: BTreeMap<Arc<str>, Declaration>,
     /// What the sizes of data are estimated from.
@@ -38,9 +40,15 @@ impl Environment {
     /// The language of Kubernetes 1.`minor`, without variables.
     #[must_use]
     pub fn new(minor: u32) -> Self {
+        Self::with(minor, Special::None)
+    }
+
+    /// The same, with functions and types that only some expressions have.
+    pub(super) fn with(minor: u32, special: Special) -> Self {
         Self {
             minor,
-            registry: Registry::of(minor),
+            registry: Registry::of(minor, special),
+            special,
             variables: Vec::new(),
             objects: BTreeMap::new(),
             root: None,
@@ -54,11 +62,28 @@ impl Environment {
         let mut environment = Self::new(minor)
             .with_variable(SELF, this.kind().clone())
             .with_variable(OLD_SELF, if optional_old_self { Type::optional(old) } else { old });
-        this.for_each_object(&mut |name, object| {
-            environment.objects.insert(name.clone(), object.clone());
-        });
+        environment.declare(this);
         environment.root = Some(this.clone());
         environment
+    }
+
+    /// Makes the objects of a declaration known, with their fields.
+    fn declare(&mut self, declaration: &Declaration) {
+        declaration.for_each_object(&mut |name, object| {
+            self.objects.insert(name.clone(), object.clone());
+        });
+    }
+
+    /// The same with a variable more, of a declared type.
+    pub(super) fn with_declared(mut self, name: &str, declaration: &Declaration) -> Self {
+        self.declare(declaration);
+        self.with_variable(name, declaration.kind().clone())
+    }
+
+    /// The same, where the sizes of data are estimated from a declaration.
+    pub(super) fn with_root(mut self, declaration: &Declaration) -> Self {
+        self.root = Some(declaration.clone());
+        self
     }
 
     /// The same with a variable more.
@@ -74,14 +99,21 @@ impl Environment {
     /// [`CompileError::Issues`] with what is wrong with the expression, shown as cel-go shows it;
     /// [`CompileError::Program`] where a constant in it can only fail.
     pub fn compile(&self, text: &str) -> Result<Program, CompileError> {
+        let (tree, checked, nodes) = self.check(text).map_err(CompileError::Issues)?;
+        self.program(&tree, &checked, nodes).map_err(CompileError::Program)
+    }
+
+    /// The tree of an expression, what the checker found out about it, and how many nodes it has.
+    fn check(&self, text: &str) -> Result<(Expr, Checked, usize), String> {
         let mut issues = Issues::new(Source::new(text));
         let syntax = Syntax {
             optionals: self.minor >= 28,
             two_variables: self.minor >= 32,
             sort_by: self.minor >= 34,
+            bindings: matches!(self.special, Special::Selectors | Special::StoredSelectors),
         };
         let Some((tree, nodes)) = parse(text, syntax, &mut issues) else {
-            return Err(CompileError::Issues(issues.display()));
+            return Err(issues.display());
         };
         let scope = check::Scope {
             registry: &self.registry,
@@ -90,20 +122,24 @@ impl Environment {
             optionals: self.minor >= 28,
             keywords: self.minor >= 31,
             addresses: self.minor >= 30,
+            patches: self.special == Special::Patches,
         };
         let checked = check(&tree, nodes, &scope, &mut issues);
         if issues.is_empty() {
             validate(&tree, &checked, self.minor, &mut issues);
         }
         if !issues.is_empty() {
-            return Err(CompileError::Issues(issues.display()));
+            return Err(issues.display());
         }
-        let estimate = estimate(&tree, nodes, &checked, &self.registry, self.root.as_ref());
-        let (node, slots) =
-            plan(&tree, &checked, &self.registry, &self.variables).map_err(CompileError::Program)?;
+        Ok((tree, checked, nodes))
+    }
+
+    fn program(&self, tree: &Expr, checked: &Checked, nodes: usize) -> Result<Program, String> {
+        let estimate = estimate(tree, nodes, checked, &self.registry, self.root.as_ref());
+        let (node, slots) = plan(tree, checked, &self.registry, &self.variables)?;
         let variables: Vec<(String, bool)> =
             self.variables.iter().map(|(name, _)| (name.clone(), checked.references(name))).collect();
-        Ok(Program { node, slots, variables, kind: checked.type_of(&tree).clone(), estimate })
+        Ok(Program { node, slots, variables, kind: checked.type_of(tree).clone(), estimate })
     }
 
     /// Compiles a rule, which must be a truth value.
@@ -121,6 +157,39 @@ impl Environment {
     pub fn compile_message(&self, text: &str) -> Result<Program, RuleError> {
         let other = "messageExpression must evaluate to a string";
         self.compile_as(text, "messageExpression ", &Type::String, other)
+    }
+
+    /// Compiles an expression that must come to exactly one of these types; of any type where there are none.
+    ///
+    /// # Errors
+    /// What is wrong with it, as Kubernetes words it below the expression's path.
+    pub fn compile_to(&self, text: &str, kinds: &[Type]) -> Result<Program, TypedError> {
+        self.compile_where(text, |kind| {
+            if kinds.is_empty() || kinds.contains(kind) {
+                return Ok(());
+            }
+            let wanted: Vec<String> = kinds.iter().map(Type::declared).collect();
+            let wanted = match &*wanted {
+                [one] => one.clone(),
+                several => format!("one of [{}]", several.join(" ")),
+            };
+            Err(format!("must evaluate to {wanted} but got {}", kind.declared()))
+        })
+    }
+
+    /// Compiles an expression whose type is judged.
+    pub(super) fn compile_where(
+        &self,
+        text: &str,
+        judge: impl FnOnce(&Type) -> Result<(), String>,
+    ) -> Result<Program, TypedError> {
+        let (tree, checked, nodes) = match self.check(text) {
+            Ok(checked) => checked,
+            Err(issues) => return Err(TypedError::Invalid(format!("compilation failed: {issues}"))),
+        };
+        judge(checked.type_of(&tree)).map_err(TypedError::Invalid)?;
+        self.program(&tree, &checked, nodes)
+            .map_err(|why| TypedError::Internal(format!("program instantiation failed: {why}")))
     }
 
     fn compile_as(&self, text: &str, what: &str, kind: &Type, other: &str) -> Result<Program, RuleError> {
@@ -161,6 +230,18 @@ pub enum CompileError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RuleError(String);
+
+/// Why an expression of a wanted type did not compile, in Kubernetes' words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TypedError {
+    /// The expression is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// It is right, and no program can be made of it.
+    #[error("{0}")]
+    Internal(String),
+}
 
 /// A compiled expression. It can be evaluated any number of times, at once too.
 pub struct Program {

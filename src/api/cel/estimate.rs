@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::ast::{Comprehension, Element, Entry, Expr, ExprKind, Literal};
 use super::check::Checked;
-use super::cost::{Estimate, NEW_LIST, NEW_MAP, PER_CHARACTER, PER_REGEX_CHARACTER, SELECT};
+use super::cost::{Estimate, NEW_LIST, NEW_MAP, NEW_OBJECT, PER_CHARACTER, PER_REGEX_CHARACTER, SELECT};
 use super::functions::Registry;
+use super::library::MOST_INCLUDED;
 use super::schema::Declaration;
 use super::stack::deep;
 use super::types::Type;
@@ -112,7 +113,11 @@ impl Estimator<'_> {
 
     fn node(&mut self, expr: &Expr) -> Estimate {
         match &expr.kind {
-            ExprKind::Literal(_) | ExprKind::Struct { .. } => Estimate::fixed(0),
+            ExprKind::Literal(_) => Estimate::fixed(0),
+            ExprKind::Struct { fields, .. } => {
+                let values = fields.iter().map(|field| self.cost(&field.value));
+                values.fold(Estimate::fixed(NEW_OBJECT), Estimate::plus)
+            }
             ExprKind::Ident(name) => {
                 self.paths[expr.id] = match self.local(name) {
                     Some(local) => local.path.clone(),
@@ -296,7 +301,7 @@ impl Estimator<'_> {
         match &*step.name {
             ITEMS | VALUES => parent.element(),
             KEYS => parent.key(),
-            name => parent.field(name),
+            name => parent.field(name).or_else(|| parent.selected()),
         }
     }
 
@@ -452,7 +457,7 @@ impl Estimator<'_> {
                     None => traversal(size),
                 })
             }
-            ("url", _, [text]) => {
+            ("url" | "jsonpatch.escapeKey", _, [text]) => {
                 let size = self.argument(text);
                 Some(traversal(size).sized(size))
             }
@@ -485,6 +490,15 @@ impl Estimator<'_> {
                 let cost = size.plus(ONE).scaled(PER_CHARACTER).times(regex);
                 Some(Call::costs(cost).sized(Estimate { min: 0, max: size.max }))
             }
+            ("check", ..) => Some(Call::costs(Estimate::fixed(AUTHORIZATION))),
+            (name, ..) if AUTHORIZER.contains(&name) => Some(Call::costs(ONE)),
+            ("fieldSelector" | "labelSelector", _, [selector]) => {
+                let size = self.argument(selector);
+                let requirements = size.scaled(REQUIREMENTS_PER_CHARACTER).scaled(PER_REQUIREMENT);
+                let list = Estimate::fixed(NEW_LIST);
+                Some(Call::costs(list.plus(size.scaled(PER_CHARACTER)).plus(requirements)))
+            }
+            ("includes", Some(_), [_]) => Some(Call::costs(Estimate { min: 0, max: MOST_INCLUDED })),
             ("ip", _, _) if id == "cidr_ip" => Some(Call::costs(ONE)),
             (
                 "cidr" | "isIP" | "isCIDR" | "ip" | "quantity" | "isQuantity" | "semver" | "isSemver",
@@ -523,6 +537,7 @@ impl Estimator<'_> {
             Type::Opaque(name, _) if matches!(&**name, "net.IP" | "net.CIDR") => Some(Call::costs(ONE)),
             Type::Object(name) => match &**name {
                 "kubernetes.Quantity" | "kubernetes.Semver" => Some(Call::costs(ONE)),
+                name if name.starts_with("kubernetes.authorization.") => Some(Call::costs(ONE)),
                 "kubernetes.NamedFormat" => {
                     Some(Call::costs(Estimate { min: 1, max: LONGEST_FORMAT }.scaled(PER_CHARACTER)))
                 }
@@ -607,6 +622,28 @@ impl Estimator<'_> {
         Call::costs(Estimate { min: u64::from(max > 0), max }.scaled(PER_CHARACTER))
     }
 }
+
+/// What it costs to ask an authorizer: two questions in one call. Source: `pkg/cel/library/cost.go` of
+/// `k8s.io/apiserver` (1.36), as for what follows.
+pub(super) const AUTHORIZATION: u64 = 350_000;
+/// What says what an authorizer is asked, or what it answered.
+pub(super) const AUTHORIZER: [&str; 11] = [
+    "serviceAccount",
+    "path",
+    "group",
+    "resource",
+    "subresource",
+    "namespace",
+    "name",
+    "allowed",
+    "reason",
+    "error",
+    "errored",
+];
+/// The shortest requirement of a selector is two characters long.
+pub(super) const REQUIREMENTS_PER_CHARACTER: f64 = 0.5;
+/// What each requirement of a selector costs: a list and an object.
+pub(super) const PER_REQUIREMENT: f64 = (NEW_LIST + NEW_OBJECT) as f64;
 
 /// Comparisons that look at every character.
 pub(super) const COMPARED: [&str; 8] = [

@@ -3,16 +3,17 @@
 //! Every step is charged where cel-go observes it, so that costs agree to the unit. Source:
 //! `interpreter/interpretable.go`, `interpreter/attributes.go` and `interpreter/runtimecost.go` of `cel-go` v0.26.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Fault;
 use super::call_cost::CallCost;
-use super::cost::{NEW_LIST, NEW_MAP, SELECT};
+use super::cost::{NEW_LIST, NEW_MAP, NEW_OBJECT, SELECT};
 use super::library::{Regex, Regexes};
 use super::meter::{Meter, STEP};
 use super::plan::{Attribute, Call, Callee, Fold, Node, Qualifier, QualifierKey, Root};
 use super::stack::deep;
-use super::value::{Builder, Joining, Key, List, Map, Value, equal, index, insert, show};
+use super::value::{Builder, Joining, Key, List, Map, Object, Value, equal, index, insert, show};
 
 /// What an evaluation, or a part of one, comes to.
 pub(super) type Eval<'a> = Result<Value<'a>, Fault>;
@@ -102,6 +103,10 @@ impl<'a> Run<'a, '_> {
             Node::Map(entries) => {
                 let map = self.map(entries);
                 self.after(NEW_MAP, map)
+            }
+            Node::Object { name, fields } => {
+                let object = self.object(name, fields);
+                self.after(NEW_OBJECT, object)
             }
             Node::Fold(fold) => self.fold(fold),
             Node::InSet { value, set } => {
@@ -228,6 +233,7 @@ impl<'a> Run<'a, '_> {
                 _ if fine => Ok(None),
                 _ => Err(Fault::error(format!("index out of bounds: {}", show(key)))),
             },
+            Value::Object(object) => object.find(key, fine),
             _ if fine => Ok(None),
             _ => Err(Fault::error(format!("no such key: {}", show(key)))),
         }
@@ -364,6 +370,25 @@ impl<'a> Run<'a, '_> {
             }
         }
         map.done()
+    }
+
+    fn object(&mut self, name: &'a Arc<str>, fields: &'a [(Arc<str>, Node, bool)]) -> Eval<'a> {
+        self.scope.meter.make_values(fields.len())?;
+        let mut made = BTreeMap::new();
+        for (field, node, optional) in fields {
+            match self.eval(node)? {
+                value if !*optional => drop(made.insert(field.clone(), value)),
+                Value::Optional(Some(value)) => drop(made.insert(field.clone(), (*value).clone())),
+                Value::Optional(None) => drop(made.remove(field)),
+                other => {
+                    let shown = show(&other);
+                    let message =
+                        format!("cannot initialize optional entry '{field}' from non-optional value {shown}");
+                    return Err(Fault::error(message));
+                }
+            }
+        }
+        Object::of(name.clone(), made).map(Value::Object)
     }
 
     fn fold(&mut self, fold: &'a Fold) -> Eval<'a> {

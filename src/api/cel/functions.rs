@@ -1,8 +1,7 @@
 //! Which functions there are: names, overloads and since which version of Kubernetes.
 //!
 //! The tables of the libraries are read into one [`Registry`] for each version. Source of the versions:
-//! `pkg/cel/environment/base.go` of `k8s.io/apiserver` (1.36). `Authz`, whose functions ask an authorizer, would
-//! be one more library here; only admission has an authorizer to offer.
+//! `pkg/cel/environment/base.go` of `k8s.io/apiserver` (1.36).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -41,6 +40,20 @@ pub(super) struct Overload {
     pub(super) row: usize,
 }
 
+/// Functions that only some expressions have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Special {
+    /// None.
+    #[default]
+    None,
+    /// Those that patches are made with.
+    Patches,
+    /// Those of selectors of devices: none but the macro `cel.bind`.
+    Selectors,
+    /// Those of selectors that are stored.
+    StoredSelectors,
+}
+
 /// All functions of a version.
 #[derive(Default)]
 pub(super) struct Registry {
@@ -48,16 +61,24 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    /// The functions of Kubernetes 1.`minor`.
-    pub(super) fn of(minor: u32) -> Arc<Self> {
-        static REGISTRIES: LazyLock<Mutex<BTreeMap<u32, Arc<Registry>>>> = LazyLock::new(Mutex::default);
+    /// The functions of Kubernetes 1.`minor`, and those that only some expressions have.
+    pub(super) fn of(minor: u32, special: Special) -> Arc<Self> {
+        type Known = BTreeMap<(u32, Special), Arc<Registry>>;
+        static REGISTRIES: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
         let mut registries = REGISTRIES.lock().unwrap_or_else(PoisonError::into_inner);
-        registries.entry(minor.min(library::NEWEST)).or_insert_with(|| Arc::new(Self::read(minor))).clone()
+        let key = (minor.min(library::NEWEST), special);
+        registries.entry(key).or_insert_with(|| Arc::new(Self::read(minor, special))).clone()
     }
 
-    fn read(minor: u32) -> Self {
+    fn read(minor: u32, special: Special) -> Self {
         let mut registry = Self::default();
-        let rows = library::ALL.iter().copied().flatten().filter(|row| row.since <= minor);
+        let special: &[Function] = match special {
+            Special::None | Special::Selectors => &[],
+            Special::Patches => library::PATCHES,
+            Special::StoredSelectors => library::DEVICES,
+        };
+        let all = library::ALL.iter().copied().chain([special]).flatten();
+        let rows = all.filter(|row| row.since <= minor);
         for (row, function) in rows.enumerate() {
             let overloads = registry.functions.entry(function.name).or_default();
             for (id, signature) in function.overloads {

@@ -1,11 +1,13 @@
 //! What macros become: nearly all of them one comprehension.
 //!
-//! Source: `parser/macro.go`, `cel/library.go` (optional values), `ext/comprehensions.go` and `ext/lists.go` of
-//! `cel-go` v0.26. What a macro makes stands at its opening bracket.
+//! Source: `parser/macro.go`, `cel/library.go` (optional values), `ext/comprehensions.go`, `ext/lists.go` and
+//! `ext/bindings.go` of `cel-go` v0.26. What a macro makes stands at its opening bracket.
 
 use std::sync::Arc;
 
-use super::ast::{ACCUMULATOR, Comprehension, Element, Entry, Expr, ExprKind, LEGACY_ACCUMULATOR, Literal};
+use super::ast::{
+    ACCUMULATOR, Comprehension, Element, Entry, Expr, ExprKind, Field, LEGACY_ACCUMULATOR, Literal,
+};
 use super::parse::{Parsed, Parser, Stopped};
 use super::stack::deep;
 
@@ -73,6 +75,11 @@ pub(super) fn receiver(
             make.transform(name, target, args)?
         }
         ("optMap" | "optFlatMap", 2) if syntax.optionals => make.optional(name, target, args)?,
+        ("bind", 3)
+            if syntax.bindings && matches!(&target.kind, ExprKind::Ident(name) if &**name == "cel") =>
+        {
+            make.bind(args)?
+        }
         ("sortBy", 2) if syntax.sort_by => make.sort_by(target, args)?,
         _ => return Ok(Expanded::No(target, args)),
     };
@@ -293,6 +300,17 @@ impl Make<'_, '_, '_, '_> {
         self.call("_?_:_", vec![there, mapped, none])
     }
 
+    /// `cel.bind(x, init, result)`.
+    fn bind(&mut self, mut args: Vec<Expr>) -> Parsed<Expr> {
+        let result = args.pop().ok_or(Stopped)?;
+        let init = args.pop().ok_or(Stopped)?;
+        let variable = match &args[0].kind {
+            ExprKind::Ident(name) => name.clone(),
+            _ => return self.fail(args[0].at, "cel.bind() variable names must be simple identifiers"),
+        };
+        self.binding(variable, init, result)
+    }
+
     fn sort_by(&mut self, target: Expr, args: Vec<Expr>) -> Parsed<Expr> {
         if matches!(target.kind, ExprKind::Literal(_) | ExprKind::Map(_) | ExprKind::Struct { .. }) {
             let message =
@@ -338,7 +356,14 @@ impl Make<'_, '_, '_, '_> {
                 };
                 ExprKind::Map(entries.iter().map(copy).collect::<Result<_, _>>()?)
             }
-            ExprKind::Struct { name } => ExprKind::Struct { name: name.clone() },
+            ExprKind::Struct { name, fields } => {
+                let copy = |it: &Field| {
+                    let value = self.copy(&it.value)?;
+                    Ok(Field { name: it.name.clone(), at: it.at, value, optional: it.optional })
+                };
+                let fields = fields.iter().map(copy).collect::<Result<_, _>>()?;
+                ExprKind::Struct { name: name.clone(), fields }
+            }
             ExprKind::Comprehension(it) => ExprKind::Comprehension(Box::new(Comprehension {
                 range: self.copy(&it.range)?,
                 variable: it.variable.clone(),

@@ -44,11 +44,13 @@
 //! assert_eq!(budget.remaining(), RUNTIME_BUDGET - 5);
 //! ```
 
+mod admission;
 mod ast;
 mod budget;
 mod call_cost;
 mod check;
 mod cost;
+mod devices;
 mod environment;
 mod estimate;
 mod eval;
@@ -59,6 +61,7 @@ mod macros;
 mod meter;
 mod names;
 mod parse;
+mod patch;
 mod plan;
 mod schema;
 mod source;
@@ -71,14 +74,15 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use admission::{Composed, Offers};
 pub use budget::{Budget, Fault};
 pub use cost::Estimate;
-pub use environment::{Activation, CompileError, Environment, Program, RuleError};
+pub use environment::{Activation, CompileError, Environment, Program, RuleError, TypedError};
 pub use library::{NamedFormat, Semver, Url};
 pub use names::{escape, unescape};
 pub use schema::{Declaration, Format, Kind, ListType, Schema};
 pub use types::{Parameters, Type};
-pub use value::{Joining, Key, List, Map, Octets, Text, Timestamp, Value};
+pub use value::{Joining, Key, List, Map, Object, Octets, Text, Timestamp, Value};
 
 /// What one evaluation may cost. Source: `pkg/apis/cel/config.go` of `k8s.io/apiserver` (1.36).
 pub const PER_CALL_LIMIT: u64 = 1_000_000;

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::ast::{Element, Entry, Expr, ExprKind, Literal};
+use super::ast::{Element, Entry, Expr, ExprKind, Field, Literal};
 use super::lexer::{self, Token, TokenKind};
 use super::macros;
 use super::source::{Issues, Place};
@@ -70,6 +70,8 @@ pub(super) struct Syntax {
     pub(super) two_variables: bool,
     /// `sortBy`.
     pub(super) sort_by: bool,
+    /// `cel.bind`.
+    pub(super) bindings: bool,
 }
 
 /// The tree of an expression and how many nodes it has, or nothing where there are issues.
@@ -543,20 +545,22 @@ impl<'t> Parser<'t, '_, '_> {
         {
             return self.unexpected("mismatched", "{'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}");
         }
+        let mut fields = Vec::new();
         while self.peek().is("?") || matches!(self.peek().kind, TokenKind::Ident) {
-            self.optional_mark(open.at, "?")?;
+            let optional = self.optional_mark(open.at, "?")?;
             if self.peek().kind != TokenKind::Ident {
                 return self.unexpected("mismatched", "{IDENTIFIER, ESC_IDENTIFIER}");
             }
-            self.take();
+            let field = self.take().text.into();
+            let at = self.peek().at;
             self.expect(":", "':'")?;
-            self.expression()?;
+            fields.push(Field { name: field, at, value: self.expression()?, optional });
             if self.take_if(",").is_none() {
                 break;
             }
         }
         self.expect("}", "{'}', ','}")?;
-        self.node(open.at, ExprKind::Struct { name: name.into() })
+        self.bounded(open.at, ExprKind::Struct { name: name.into(), fields })
     }
 
     fn list(&mut self) -> Parsed<Expr> {

@@ -36,6 +36,11 @@ pub(super) enum Node {
     List(Box<[(Node, bool)]>),
     /// Keys and values, and whether each is optional.
     Map(Box<[(Node, Node, bool)]>),
+    /// The name of a type, and fields, with whether each is optional.
+    Object {
+        name: Arc<str>,
+        fields: Box<[(Arc<str>, Node, bool)]>,
+    },
     Fold(Box<Fold>),
     /// `value in [..]` where the list is written out.
     InSet {
@@ -153,9 +158,9 @@ impl Planner<'_> {
     fn plan(&mut self, expr: &Expr) -> Result<Node, String> {
         match &expr.kind {
             ExprKind::Literal(literal) => Ok(Node::Constant(constant(literal))),
-            ExprKind::Ident(name) => Ok(self.name(expr, name)),
+            ExprKind::Ident(name) => self.name(expr, name),
             ExprKind::Select { .. } if *self.checked.meaning(expr) != Meaning::Plain => {
-                Ok(self.name(expr, &expr.qualified_name().unwrap_or_default()))
+                self.name(expr, &expr.qualified_name().unwrap_or_default())
             }
             ExprKind::Select { operand, field, test } => {
                 let operand = self.node(operand)?;
@@ -179,13 +184,25 @@ impl Planner<'_> {
                 fold_constant(Node::Map(planned.into()))
             }
             ExprKind::Comprehension(it) => self.comprehension(it),
-            ExprKind::Struct { name } => Err(format!("unknown type: {name}")),
+            ExprKind::Struct { fields, .. } => {
+                let Type::Object(name) = self.checked.type_of(expr) else {
+                    return Err("unknown type".to_owned());
+                };
+                let mut planned = Vec::with_capacity(fields.len());
+                for field in fields {
+                    planned.push((field.name.clone(), self.node(&field.value)?, field.optional));
+                }
+                Ok(Node::Object { name: name.clone(), fields: planned.into() })
+            }
         }
     }
 
-    fn name(&mut self, expr: &Expr, name: &str) -> Node {
-        if let Meaning::Type(kind) = self.checked.meaning(expr) {
-            return Node::Constant(Value::Type(kind.clone()));
+    fn name(&mut self, expr: &Expr, name: &str) -> Result<Node, String> {
+        match self.checked.meaning(expr) {
+            // Objects have types that can be spoken of, and are no values.
+            Meaning::Type(Type::Object(name)) => return Err(format!("reference to undefined type: {name}")),
+            Meaning::Type(kind) => return Ok(Node::Constant(Value::Type(kind.clone()))),
+            _ => {}
         }
         let name = name.strip_prefix('.').unwrap_or(name);
         let local = self.locals.iter().rev().find(|(local, _)| &**local == name);
@@ -196,7 +213,7 @@ impl Planner<'_> {
                 Root::Variable(index.unwrap_or(usize::MAX), name.into())
             }
         };
-        Node::Attribute(Box::new(Attribute { root, qualifiers: Vec::new(), test: false }))
+        Ok(Node::Attribute(Box::new(Attribute { root, qualifiers: Vec::new(), test: false })))
     }
 
     fn slot(&mut self) -> usize {

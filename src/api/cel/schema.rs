@@ -230,6 +230,10 @@ struct Declared {
     fields: BTreeMap<String, Declaration>,
     /// Of a list or map.
     element: Option<Declaration>,
+    /// Of a map.
+    key: Option<Declaration>,
+    /// Whether what is selected from a map by name has its values' size.
+    selects_values: bool,
 }
 
 const STRING_MIN: i64 = 2;
@@ -242,6 +246,9 @@ const DATE_TIME_MIN: i64 = 21;
 const DATE_TIME_MAX: i64 = 32;
 /// What a list, a map or an object takes at least: its brackets.
 const BRACKETS: i64 = 2;
+
+/// The keys of maps, of which a schema says nothing.
+static KEY: LazyLock<Declaration> = LazyLock::new(|| Declaration::new(Type::String, 0, STRING_MIN));
 
 /// The name of the type of `self`. No expression can write it.
 const SELF_TYPE: &str = "selfType";
@@ -261,7 +268,17 @@ impl Declaration {
 
     fn with_element(kind: Type, max_elements: i64, min_bytes: i64, element: Option<Self>) -> Self {
         let max_elements = u64::try_from(max_elements).unwrap_or(0);
-        Self(Arc::new(Declared { kind, max_elements, min_bytes, fields: BTreeMap::new(), element }))
+        let key = matches!(kind, Type::Map(_)).then(|| KEY.clone());
+        let fields = BTreeMap::new();
+        Self(Arc::new(Declared {
+            kind,
+            max_elements,
+            min_bytes,
+            fields,
+            element,
+            key,
+            selects_values: false,
+        }))
     }
 
     /// Objects are named by where they stand below `self`.
@@ -329,8 +346,51 @@ impl Declaration {
                 fields.insert(escaped, declared);
             }
         }
+        Self::with_fields(name, min_bytes, fields)
+    }
+
+    fn with_fields(name: &str, min_bytes: i64, fields: BTreeMap<String, Self>) -> Self {
         let kind = Type::Object(name.into());
-        Self(Arc::new(Declared { kind, max_elements: 0, min_bytes, fields, element: None }))
+        Self(Arc::new(Declared {
+            kind,
+            max_elements: 0,
+            min_bytes,
+            fields,
+            element: None,
+            key: None,
+            selects_values: false,
+        }))
+    }
+
+    /// A value of this type, with at most so many characters or elements.
+    pub(super) fn simple(kind: Type, most: i64) -> Self {
+        Self::new(kind, most, NUMBER_MIN)
+    }
+
+    /// A list of any length.
+    pub(super) fn list(element: Self) -> Self {
+        let kind = Type::list(element.kind().clone());
+        Self::with_element(kind, i64::MAX, BRACKETS, Some(element))
+    }
+
+    /// A map with at most so many entries.
+    pub(super) fn map(key: Self, values: Self, most: i64, selects_values: bool) -> Self {
+        let kind = Type::map(key.kind().clone(), values.kind().clone());
+        Self(Arc::new(Declared {
+            kind,
+            max_elements: u64::try_from(most).unwrap_or(0),
+            min_bytes: BRACKETS,
+            fields: BTreeMap::new(),
+            element: Some(values),
+            key: Some(key),
+            selects_values,
+        }))
+    }
+
+    /// An object whose type has a name of its own.
+    pub(super) fn record<'n>(name: &str, fields: impl IntoIterator<Item = (&'n str, Self)>) -> Self {
+        let fields = fields.into_iter().map(|(field, declared)| (field.to_owned(), declared));
+        Self::with_fields(name, BRACKETS, fields.collect())
     }
 
     /// The type of the values.
@@ -365,8 +425,12 @@ impl Declaration {
 
     /// The declaration of the keys of a map.
     pub(super) fn key(&self) -> Option<&Self> {
-        static KEY: LazyLock<Declaration> = LazyLock::new(|| Declaration::new(Type::String, 0, STRING_MIN));
-        matches!(self.0.kind, Type::Map(_)).then(|| &*KEY)
+        self.0.key.as_ref()
+    }
+
+    /// The declaration of what is selected by a name that is no field's.
+    pub(super) fn selected(&self) -> Option<&Self> {
+        self.0.element.as_ref().filter(|_| self.0.selects_values)
     }
 
     pub(super) fn max_elements(&self) -> u64 {

@@ -16,6 +16,8 @@ const LARGEST: u32 = 1_000;
 pub enum Type {
     /// Known only when it is evaluated.
     Dyn,
+    /// Known only when it is evaluated, as well; but not to be ranged over.
+    Any,
     /// Of what has an error already; agrees with everything, so that one error is told once.
     Error,
     /// `null`'s.
@@ -134,7 +136,24 @@ impl Type {
     }
 
     pub(super) fn is_dyn_or_error(&self) -> bool {
-        matches!(self, Self::Dyn | Self::Error)
+        self.is_dyn() || *self == Self::Error
+    }
+
+    pub(super) fn is_dyn(&self) -> bool {
+        matches!(self, Self::Dyn | Self::Any)
+    }
+
+    /// The type with its parameters, each under the name that its values have.
+    pub(super) fn declared(&self) -> String {
+        let parameters = self.parameters().filter(|it| !it.is_empty());
+        let Some(parameters) = parameters else { return self.name().to_owned() };
+        let parameters: Vec<String> = parameters.iter().map(Self::declared).collect();
+        format!("{}({})", self.name(), parameters.join(", "))
+    }
+
+    /// Whether it is one of the language's types without parts, of which no object can be made.
+    pub(super) fn is_scalar(&self) -> bool {
+        matches!(self, Self::Bool | Self::Int | Self::Uint | Self::Double | Self::String | Self::Bytes)
     }
 
     /// The type with its parameters mapped.
@@ -161,6 +180,7 @@ impl Type {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Dyn => "dyn",
+            Self::Any => "google.protobuf.Any",
             Self::Error => "!error!",
             Self::Null => "null_type",
             Self::Bool => "bool",
@@ -182,8 +202,8 @@ impl Type {
     /// Whether this is the other or leaves more open.
     fn is_equal_or_less_specific(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Dyn | Self::Variable(_), _) => true,
-            (_, Self::Dyn | Self::Variable(_)) => false,
+            (Self::Dyn | Self::Any | Self::Variable(_), _) => true,
+            (_, Self::Dyn | Self::Any | Self::Variable(_)) => false,
             (Self::Type(_), Self::Type(_)) => true,
             _ => match (self.parameters(), other.parameters()) {
                 (Some(ours), Some(theirs)) => {
@@ -208,6 +228,7 @@ impl Type {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Any => return f.write_str("any"),
             Self::Null => return f.write_str("null"),
             Self::Duration => return f.write_str("duration"),
             Self::Timestamp => return f.write_str("timestamp"),

@@ -126,7 +126,7 @@ fn refused<'e>(checked: &Checked, clause: Clause, value: &'e Expr) -> Option<&'e
     let fine = match (clause, kind) {
         (_, Type::Dyn) => true,
         (Clause::String, kind) => {
-            !matches!(kind, Type::Object(_) | Type::Opaque(..) | Type::Error | Type::Variable(_))
+            !matches!(kind, Type::Object(_) | Type::Opaque(..) | Type::Any | Type::Error | Type::Variable(_))
         }
         (Clause::Decimal | Clause::Octal, Type::Int | Type::Uint) => true,
         (Clause::Fixed(_) | Clause::Scientific(_), Type::Double | Type::String) => true,

@@ -1,8 +1,11 @@
 //! The libraries of functions: one table a file.
 
 mod address;
+mod authorizer;
+mod devices;
 mod format;
 mod formats;
+mod json_patch;
 mod lists;
 mod net;
 mod operators;
@@ -21,7 +24,9 @@ pub use formats::NamedFormat;
 pub use semver::Semver;
 pub use url::Url;
 
+pub(super) use devices::{FUNCTIONS as DEVICES, MOST_INCLUDED};
 pub(super) use format::{Clause, check_format};
+pub(super) use json_patch::FUNCTIONS as PATCHES;
 pub(super) use regex::{Regex, Regexes};
 pub(super) use time::parse_format_duration;
 
@@ -42,6 +47,7 @@ pub(super) const ALL: &[&[Function]] = &[
     quantity::FUNCTIONS,
     formats::FUNCTIONS,
     semver::FUNCTIONS,
+    authorizer::FUNCTIONS,
 ];
 
 /// The newest version with a function of its own: later ones have the same.

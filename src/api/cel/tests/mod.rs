@@ -1,5 +1,7 @@
 //! The language held against recordings of the original, and hostile rules against their bounds.
 
+mod admission;
+mod devices;
 mod hostile;
 mod properties;
 mod recorded;

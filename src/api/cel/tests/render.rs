@@ -34,6 +34,12 @@ pub(super) fn render(value: &Value<'_>) -> String {
             entries.sort();
             format!("{{{}}}", entries.join(", "))
         }
+        Value::Object(object) => {
+            let field =
+                |(name, value): (&std::sync::Arc<str>, &Value<'_>)| format!("{name}: {}", render(value));
+            let fields: Vec<String> = object.fields().iter().map(field).collect();
+            format!("{}{{{}}}", object.name(), fields.join(", "))
+        }
         Value::Type(kind) => format!(
             "type({})",
             match kind {

@@ -12,6 +12,7 @@ use super::super::meter::{Meter, STEP};
 use super::super::schema::ListType;
 use super::list::{Joining, List, map_key, set_key};
 use super::map::Map;
+use super::object::Object;
 use super::{Value, data};
 
 /// Whether two values are equal, or why that cannot be asked.
@@ -45,6 +46,7 @@ pub(in super::super) fn equal<'a>(
         (Value::List(left), Value::List(right)) => lists_equal(left, right, meter)?,
         (Value::List(list), _) if !list.is_plain() => return Err(Fault::no_overload()),
         (Value::Map(left), Value::Map(right)) => maps_equal(left, right, meter)?,
+        (Value::Object(left), Value::Object(right)) => objects_equal(left, right, meter)?,
         (Value::Map(map), _) if !map.is_plain() => return Err(Fault::no_overload()),
         (Value::Url(left), Value::Url(right)) => left.text() == right.text(),
         (Value::Ip(left), Value::Ip(right)) => left == right,
@@ -66,6 +68,19 @@ pub(in super::super) fn equal<'a>(
         (Value::Preserved(left), right) => equal(&data::scalar(left), right, meter)?,
         _ => false,
     })
+}
+
+/// Whether two objects have the same type, the same fields, and the same in each.
+fn objects_equal<'a>(left: &Object<'a>, right: &Object<'a>, meter: &mut Meter) -> Result<bool, Fault> {
+    if left.name() != right.name() || left.fields().len() != right.fields().len() {
+        return Ok(false);
+    }
+    for ((ours, left), (theirs, right)) in left.fields().iter().zip(right.fields()) {
+        if ours != theirs || !equal(left, right, meter)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn preserved_equal(left: &Json, right: &Json, meter: &mut Meter) -> Result<bool, Fault> {

@@ -5,6 +5,7 @@ mod convert;
 mod data;
 mod list;
 mod map;
+mod object;
 mod show;
 mod timestamp;
 
@@ -21,6 +22,7 @@ pub(super) use list::index;
 pub use list::{Joining, List};
 pub(super) use map::{Builder, insert};
 pub use map::{Key, Map};
+pub use object::Object;
 use serde_json::Value as Json;
 pub(super) use show::{quoted, show};
 pub use timestamp::Timestamp;
@@ -56,6 +58,8 @@ pub enum Value<'a> {
     List(List<'a>),
     /// A map, or an object with fields.
     Map(Map<'a>),
+    /// An object that an expression made.
+    Object(Object<'a>),
     /// A value or none.
     Optional(Option<Arc<Value<'a>>>),
     /// A type.
@@ -153,6 +157,7 @@ impl<'a> Value<'a> {
             Self::Timestamp(_) => Type::Timestamp,
             Self::List(_) => Type::list(Type::Dyn),
             Self::Map(_) => Type::map(Type::Dyn, Type::Dyn),
+            Self::Object(object) => Type::Object(object.name().into()),
             Self::Optional(_) => Type::opaque(super::types::OPTIONAL),
             Self::Type(_) => Type::some_type(),
             Self::Url(_) => Type::Object("kubernetes.URL".into()),
@@ -198,6 +203,7 @@ impl<'a> Value<'a> {
             // Lists and maps of data are never the zero value, as Kubernetes has it.
             Self::List(list) => list.is_plain() && list.len() == 0,
             Self::Map(map) => map.is_plain() && map.len() == 0,
+            Self::Object(object) => object.is_zero(),
             _ => false,
         }
     }

@@ -52,7 +52,7 @@ fn write(text: &mut String, value: &Value<'_>) {
         Value::Quantity(quantity) => write!(text, "{quantity}"),
         Value::Semver(version) => write!(text, "{version}"),
         Value::Format(format) => text.write_str(format.name),
-        Value::Map(_) | Value::Preserved(_) => text.write_str(value.kind().name()),
+        Value::Map(_) | Value::Object(_) | Value::Preserved(_) => text.write_str(value.kind().name()),
     };
 }
 
