@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
+use super::expression::{Expressions, Purpose};
 use super::{MATCH_POLICIES, rules};
 use crate::api::field::Error;
 use crate::api::names;
@@ -11,7 +14,7 @@ use crate::api::validation::checks::{self, Errors};
 const MAX_CONDITIONS: usize = 64;
 
 /// Conditions in CEL on a request.
-pub(super) fn conditions(list: &At<'_>, errors: &mut Errors) {
+pub(super) fn conditions(list: &At<'_>, expressions: &Expressions<'_>, errors: &mut Errors) {
     if list.len() > MAX_CONDITIONS {
         errors.push(Error::too_many(&list.path(), list.len(), MAX_CONDITIONS));
     }
@@ -20,6 +23,8 @@ pub(super) fn conditions(list: &At<'_>, errors: &mut Errors) {
         let (name, expression) = (condition.get("name"), condition.get("expression"));
         if expression.text().trim().is_empty() {
             errors.push(expression.required(""));
+        } else {
+            expressions.compile(Purpose::Match, &expression, errors);
         }
         if checks::present(&name, errors) {
             checks::named(&name, names::qualified_name, errors);
@@ -28,6 +33,12 @@ pub(super) fn conditions(list: &At<'_>, errors: &mut Errors) {
             }
         }
     }
+}
+
+/// The expressions of such conditions.
+pub(super) fn stored(of: &Value) -> impl Iterator<Item = (Purpose, &str)> {
+    let conditions = of["matchConditions"].as_array().into_iter().flatten();
+    conditions.filter_map(|condition| Some((Purpose::Match, condition["expression"].as_str()?)))
 }
 
 /// The resources of a policy or a binding.

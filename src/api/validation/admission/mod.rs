@@ -1,7 +1,6 @@
 //! Webhooks, and policies with their bindings.
 //!
-//! CEL expressions are judged for being there. Whether they compile is for who has a compiler: `policy`
-//! names each place.
+//! CEL expressions are compiled where there is a compiler, which is with the feature `cel`.
 //!
 //! Source: `k8s.io/kubernetes/pkg/apis/admissionregistration/validation` (1.36).
 
@@ -9,6 +8,7 @@ use super::at::At;
 use super::checks::Errors;
 
 mod binding;
+mod expression;
 mod matching;
 mod policy;
 mod rules;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::expression::{Expressions, Purpose};
 use super::{FAILURE_POLICIES, REINVOCATION_POLICIES, matching};
 use crate::api::field::Error;
 use crate::api::names;
@@ -13,20 +14,17 @@ const MAX_AUDIT_ANNOTATIONS: usize = 20;
 const MAX_AUDIT_EXPRESSION_BYTES: usize = 5 << 10;
 const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 
-/// The place where an expression of a policy must compile, in the environment that its field has. Nothing
-/// compiles CEL here yet, so that any text that is there passes.
-fn compiles(_expression: &At<'_>, _errors: &mut Errors) {}
-
 pub(super) fn validating(policy: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     let spec = policy.get("spec");
-    common(&spec, old, errors);
+    let mut expressions = expressions(&spec, old);
+    common(&spec, old, &mut expressions, errors);
     let (validations, annotations) = (spec.get("validations"), spec.get("auditAnnotations"));
     if validations.len() + annotations.len() == 0 {
         const SOME: &str = "validations or auditAnnotations must contain at least one item";
         errors.extend([validations.required(SOME), annotations.required(SOME)]);
         return;
     }
-    validations.items().for_each(|validation| self::validation(&validation, errors));
+    validations.items().for_each(|validation| self::validation(&validation, &expressions, errors));
     if annotations.len() > MAX_AUDIT_ANNOTATIONS {
         errors.push(
             annotations.invalid(format!("must not have more than {MAX_AUDIT_ANNOTATIONS} auditAnnotations")),
@@ -35,7 +33,7 @@ pub(super) fn validating(policy: &At<'_>, old: Option<&At<'_>>, errors: &mut Err
     let name = policy.value()["metadata"]["name"].as_str().unwrap_or_default();
     let mut seen = BTreeSet::new();
     for annotation in annotations.items() {
-        audit_annotation(name, &annotation, errors);
+        audit_annotation(name, &annotation, &expressions, errors);
         let key = annotation.get("key");
         if !seen.insert(key.text().to_owned()) {
             errors.push(key.duplicate());
@@ -45,17 +43,38 @@ pub(super) fn validating(policy: &At<'_>, old: Option<&At<'_>>, errors: &mut Err
 
 pub(super) fn mutating(policy: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     let spec = policy.get("spec");
-    common(&spec, old, errors);
+    let mut expressions = expressions(&spec, old);
+    expressions.compose();
+    common(&spec, old, &mut expressions, errors);
     matching::only_mutable(&spec.get("matchConstraints"), errors);
     let mutations = spec.get("mutations");
     if mutations.len() == 0 {
         errors.push(mutations.required("mutations must contain at least one item"));
     }
-    mutations.items().for_each(|mutation| self::mutation(&mutation, errors));
+    mutations.items().for_each(|mutation| self::mutation(&mutation, &expressions, errors));
     checks::one_of(&spec.get("reinvocationPolicy"), &REINVOCATION_POLICIES, errors);
 }
 
-fn common(spec: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
+/// What a policy's expressions are compiled by, and which of them it had before.
+fn expressions<'a>(spec: &At<'_>, old: Option<&At<'a>>) -> Expressions<'a> {
+    const LISTS: [(&str, &str, Purpose); 5] = [
+        ("validations", "/expression", Purpose::Validation),
+        ("validations", "/messageExpression", Purpose::Message),
+        ("auditAnnotations", "/valueExpression", Purpose::Audit),
+        ("mutations", "/applyConfiguration/expression", Purpose::Apply),
+        ("mutations", "/jsonPatch/expression", Purpose::Patch),
+    ];
+    let stored = old.map(|old| &old.value()["spec"]).into_iter().flat_map(|before| {
+        let listed = LISTS.into_iter().flat_map(move |(list, pointer, purpose)| {
+            let items = before[list].as_array().into_iter().flatten();
+            items.filter_map(move |item| Some((purpose, item.pointer(pointer)?.as_str()?)))
+        });
+        matching::stored(before).chain(listed)
+    });
+    Expressions::new(spec.has("paramKind"), stored.collect())
+}
+
+fn common(spec: &At<'_>, old: Option<&At<'_>>, expressions: &mut Expressions<'_>, errors: &mut Errors) {
     let failure = spec.get("failurePolicy");
     if failure.is_set() {
         checks::one_of_if_set(&failure, &FAILURE_POLICIES, errors);
@@ -83,9 +102,9 @@ fn common(spec: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
             .all(|field| checks::same(spec.get(field).value(), before.get(field).value()))
     });
     if !unchanged {
-        matching::conditions(&spec.get("matchConditions"), errors);
+        matching::conditions(&spec.get("matchConditions"), expressions, errors);
     }
-    spec.get("variables").items().for_each(|variable| self::variable(&variable, errors));
+    spec.get("variables").items().for_each(|variable| self::variable(&variable, expressions, errors));
 }
 
 /// The kind of a policy's parameters.
@@ -122,7 +141,7 @@ fn kind(parameters: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn variable(variable: &At<'_>, errors: &mut Errors) {
+fn variable(variable: &At<'_>, expressions: &mut Expressions<'_>, errors: &mut Errors) {
     let (name, expression) = (variable.get("name"), variable.get("expression"));
     if name.text().trim().is_empty() {
         errors.push(name.required("name is not specified"));
@@ -132,7 +151,7 @@ fn variable(variable: &At<'_>, errors: &mut Errors) {
     if expression.text().trim().is_empty() {
         errors.push(expression.required("expression is not specified"));
     } else {
-        compiles(&expression, errors);
+        expressions.variable(name.text(), &expression, errors);
     }
 }
 
@@ -141,12 +160,12 @@ fn is_identifier(word: &str) -> bool {
     names::c_identifier(word).is_empty() && !names::is_cel_word(word)
 }
 
-fn validation(validation: &At<'_>, errors: &mut Errors) {
+fn validation(validation: &At<'_>, expressions: &Expressions<'_>, errors: &mut Errors) {
     let expression = validation.get("expression");
     if expression.text().trim().is_empty() {
         errors.push(expression.required("expression is not specified"));
     } else {
-        compiles(&expression, errors);
+        expressions.compile(Purpose::Validation, &expression, errors);
     }
     for field in ["messageExpression", "message"] {
         let at = validation.get(field);
@@ -156,13 +175,13 @@ fn validation(validation: &At<'_>, errors: &mut Errors) {
         } else if field == "message" && text.contains(['\n', '\r']) {
             errors.push(at.invalid("must not contain line breaks"));
         } else if field == "messageExpression" && !text.is_empty() {
-            compiles(&at, errors);
+            expressions.compile(Purpose::Message, &at, errors);
         }
     }
     checks::one_of_if_set(&validation.get("reason"), &REASONS, errors);
 }
 
-fn audit_annotation(policy: &str, annotation: &At<'_>, errors: &mut Errors) {
+fn audit_annotation(policy: &str, annotation: &At<'_>, expressions: &Expressions<'_>, errors: &mut Errors) {
     let (key, expression) = (annotation.get("key"), annotation.get("valueExpression"));
     if policy.is_empty() {
         errors.push(key.invalid("requires metadata.name be non-empty"));
@@ -180,19 +199,21 @@ fn audit_annotation(policy: &str, annotation: &At<'_>, errors: &mut Errors) {
             expression.required(format!("must not exceed {MAX_AUDIT_EXPRESSION_BYTES} bytes in length")),
         );
     } else {
-        compiles(&expression, errors);
+        expressions.compile(Purpose::Audit, &expression, errors);
     }
 }
 
-fn mutation(mutation: &At<'_>, errors: &mut Errors) {
-    const FORMS: [(&str, &str); 2] =
-        [("ApplyConfiguration", "applyConfiguration"), ("JSONPatch", "jsonPatch")];
+fn mutation(mutation: &At<'_>, expressions: &Expressions<'_>, errors: &mut Errors) {
+    const FORMS: [(&str, &str, Purpose); 2] = [
+        ("ApplyConfiguration", "applyConfiguration", Purpose::Apply),
+        ("JSONPatch", "jsonPatch", Purpose::Patch),
+    ];
     let kind = mutation.get("patchType");
     if !checks::present(&kind, errors) {
         return;
     }
-    let Some((form, own)) = FORMS.into_iter().find(|(form, _)| *form == kind.text()) else {
-        errors.push(kind.not_supported(&FORMS.map(|(form, _)| form)));
+    let Some((form, own, purpose)) = FORMS.into_iter().find(|(form, ..)| *form == kind.text()) else {
+        errors.push(kind.not_supported(&FORMS.map(|(form, ..)| form)));
         return;
     };
     let patch = mutation.get(own);
@@ -201,12 +222,12 @@ fn mutation(mutation: &At<'_>, errors: &mut Errors) {
         if expression.text().trim().is_empty() {
             errors.push(expression.required(""));
         } else {
-            compiles(&expression, errors);
+            expressions.compile(purpose, &expression, errors);
         }
     } else {
         errors.push(patch.required(format!("must be specified when patchType is {form}")));
     }
-    for (_, field) in FORMS.into_iter().filter(|(_, field)| *field != own) {
+    for (_, field, _) in FORMS.into_iter().filter(|(_, field, _)| *field != own) {
         let other = mutation.get(field);
         if other.is_set() {
             let wrong = format!("must not be specified when patchType is {form}");

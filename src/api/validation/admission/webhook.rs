@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::expression::Expressions;
 use super::url::Parts;
 use super::{FAILURE_POLICIES, MATCH_POLICIES, REINVOCATION_POLICIES, matching, rules};
 use crate::api::field::Error;
@@ -26,9 +27,12 @@ struct Asked {
 pub(super) fn configuration(object: &At<'_>, old: Option<&At<'_>>, mutating: bool, errors: &mut Errors) {
     let hooks = object.get("webhooks");
     let asked = Asked::of(&hooks, old);
+    let before = old.map(|old| old.get("webhooks"));
+    let stored = before.iter().flat_map(At::items).flat_map(|hook| matching::stored(hook.value()));
+    let expressions = Expressions::new(false, stored.collect());
     let mut seen = BTreeSet::new();
     for hook in hooks.items() {
-        self::hook(&hook, &asked, mutating, errors);
+        self::hook(&hook, &asked, &expressions, mutating, errors);
         let name = hook.get("name");
         let repeated = !name.text().is_empty() && !seen.insert(name.text().to_owned());
         if asked.unique_names && repeated {
@@ -74,7 +78,7 @@ impl Asked {
     }
 }
 
-fn hook(hook: &At<'_>, asked: &Asked, mutating: bool, errors: &mut Errors) {
+fn hook(hook: &At<'_>, asked: &Asked, expressions: &Expressions<'_>, mutating: bool, errors: &mut Errors) {
     full_name(&hook.get("name"), errors);
     hook.get("rules").items().for_each(|rule| rules::rule(&rule, errors));
     checks::one_of_if_set(&hook.get("failurePolicy"), &FAILURE_POLICIES, errors);
@@ -104,7 +108,7 @@ fn hook(hook: &At<'_>, asked: &Asked, mutating: bool, errors: &mut Errors) {
         _ => errors.push(config.required("exactly one of url or service is required")),
     }
     if asked.judge_conditions {
-        matching::conditions(&hook.get("matchConditions"), errors);
+        matching::conditions(&hook.get("matchConditions"), expressions, errors);
     }
     review_versions(&hook.get("admissionReviewVersions"), asked, errors);
 }

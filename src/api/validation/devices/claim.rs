@@ -12,12 +12,16 @@ const MAX_CONSTRAINTS: usize = 32;
 pub(super) const MAX_CONFIGS: usize = 32;
 const MAX_ALTERNATIVES: usize = 8;
 
-pub(super) fn class(class: &At<'_>, errors: &mut Errors) {
+pub(super) fn class(class: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     let spec = class.get("spec");
-    selectors(&spec.get("selectors"), errors);
+    // A list that has not changed at all is what was stored.
+    let stored = |field: &str| {
+        old.is_some_and(|old| checks::same(spec.get(field).value(), &old.value()["spec"][field]))
+    };
+    selectors(&spec.get("selectors"), stored("selectors"), errors);
     let configs = spec.get("config");
     if fits(&configs, MAX_CONFIGS, errors) {
-        configs.items().for_each(|config| opaque(&config, false, errors));
+        configs.items().for_each(|config| opaque(&config, stored("config"), errors));
     }
     let resource = spec.get("extendedResourceName");
     if resource.is_set() && !is_extended_resource(resource.text()) {
@@ -140,7 +144,7 @@ fn request(request: &At<'_>, errors: &mut Errors) {
 /// Devices of a class, and how many.
 fn wanted(request: &At<'_>, errors: &mut Errors) {
     checks::present_and_named(&request.get("deviceClassName"), names::dns1123_subdomain, errors);
-    selectors(&request.get("selectors"), errors);
+    selectors(&request.get("selectors"), false, errors);
     let (mode, count) = (request.get("allocationMode"), request.get("count"));
     let number = count.number().unwrap_or(0);
     let wrong = |why: &str| Error::invalid(&count.path(), number, why);

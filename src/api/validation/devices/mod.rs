@@ -1,7 +1,6 @@
 //! Devices: what drivers offer, what pods claim of it, and what they were given.
 //!
-//! CEL selectors are judged for being there and for their length; `selector` names the place where they
-//! must compile.
+//! CEL selectors are compiled where there is a compiler, which is with the feature `cel`.
 //!
 //! Source: `k8s.io/kubernetes/pkg/apis/resource/validation` (1.36).
 
@@ -24,7 +23,7 @@ pub(super) use device::is_semantic as is_semantic_version;
 
 pub(super) fn object(kind: &str, object: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     match kind {
-        "DeviceClass" => claim::class(object, errors),
+        "DeviceClass" => claim::class(object, old, errors),
         // What cannot change is not judged again.
         "ResourceClaim" if old.is_none() => claim::claim(&object.get("spec"), errors),
         "ResourceClaimTemplate" => claim::template(object, errors),
@@ -142,22 +141,47 @@ fn full_attribute_name(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-/// Which devices somebody means.
-fn selectors(list: &At<'_>, errors: &mut Errors) {
+/// Which devices somebody means, now or since long ago.
+fn selectors(list: &At<'_>, stored: bool, errors: &mut Errors) {
     if fits(list, MAX_SELECTORS, errors) {
-        list.items().for_each(|item| selector(&item, errors));
+        list.items().for_each(|item| selector(&item, stored, errors));
     }
 }
 
-fn selector(selector: &At<'_>, errors: &mut Errors) {
+fn selector(selector: &At<'_>, stored: bool, errors: &mut Errors) {
     let cel = selector.get("cel");
     if cel.is_set() {
-        // Here the expression must compile, and cost less than a million at most.
-        checks::short(&cel.get("expression"), MAX_EXPRESSION_BYTES, errors);
+        let expression = cel.get("expression");
+        checks::short(&expression, MAX_EXPRESSION_BYTES, errors);
+        if expression.text().len() <= MAX_EXPRESSION_BYTES {
+            compiles(&expression, stored, errors);
+        }
     } else {
         errors.push(cel.required(""));
     }
 }
+
+#[cfg(feature = "cel")]
+fn compiles(expression: &At<'_>, stored: bool, errors: &mut Errors) {
+    use crate::api::cel::{Environment, TypedError};
+
+    const MAX_COST: u64 = 1_000_000;
+    let environment = Environment::for_devices(if stored { 36 } else { 35 }, stored);
+    match environment.compile_selector(expression.text()) {
+        Ok(program) if program.estimate().max > MAX_COST => {
+            errors.push(expression.forbidden("too complex, exceeds cost limit"));
+        }
+        Ok(_) => {}
+        Err(TypedError::Invalid(why)) => {
+            errors.push(Error::invalid(&expression.path(), expression.text(), why));
+        }
+        Err(TypedError::Internal(why)) => errors.push(Error::internal(&expression.path(), why)),
+    }
+}
+
+/// Without the language any text passes.
+#[cfg(not(feature = "cel"))]
+fn compiles(_: &At<'_>, _: bool, _: &mut Errors) {}
 
 /// What a driver is told that nobody else understands. It was of any length once, and may stay so.
 fn opaque(config: &At<'_>, stored: bool, errors: &mut Errors) {

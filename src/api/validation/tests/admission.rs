@@ -134,7 +134,7 @@ fn admission_policies() {
             ),
         ],
     );
-    let patch = json!({"patchType": "JSONPatch", "jsonPatch": {"expression": "[]"}});
+    let patch = json!({"patchType": "JSONPatch", "jsonPatch": {"expression": "[JSONPatch{op: 'remove', path: '/spec'}]"}});
     let mutating = named(
         "m",
         json!({"spec": {"matchConstraints": {"resourceRules": [rule]}, "mutations": [patch], "reinvocationPolicy": "Never"}}),

@@ -9,6 +9,8 @@ mod admission;
 mod certificates;
 mod cluster;
 mod devices;
+#[cfg(feature = "cel")]
+mod expressions;
 mod kinds;
 mod metadata;
 mod networking;
