@@ -39,11 +39,7 @@ pub(super) const POD: Strategy = Strategy {
         written::label_keys(tree);
         written::app_armor(context, tree);
     },
-    update: |_, new, old| {
-        if let Some(spec) = new.get_mut("spec") {
-            disabled::drop_from_spec(spec, old.get("spec"));
-        }
-    },
+    update: |_, new, old| drop_disabled(new, old),
     update_status: |_, new, old| {
         // The class follows from the specification; a status cannot say another.
         copy_field(map_mut(new, "status"), old["status"].as_object(), "qosClass");
@@ -71,7 +67,15 @@ pub(crate) fn with_ephemeral_containers(new: &Value, old: &Value) -> Value {
     let mut kept = old.clone();
     copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "ephemeralContainers");
     copy_field(metadata_mut(&mut kept), new["metadata"].as_object(), "managedFields");
+    drop_disabled(&mut kept, old);
     kept
+}
+
+/// Drops from a pod what is off, unless it was there; its status is the old one.
+fn drop_disabled(pod: &mut Value, old: &Value) {
+    if let Some(spec) = pod.get_mut("spec") {
+        disabled::drop_from_spec(spec, old.get("spec"));
+    }
 }
 
 /// The old pod with the new one's resources, for the containers and as a whole. Where other containers are
@@ -89,6 +93,7 @@ pub(crate) fn resized(new: Value, old: &Value) -> Value {
     if LISTS.iter().any(|list| names(&new, list) != names(old, list)) {
         map_mut(&mut kept, "spec");
         kept["spec"] = new["spec"].clone();
+        drop_disabled(&mut kept, old);
         return kept;
     }
     for list in LISTS {
@@ -103,6 +108,7 @@ pub(crate) fn resized(new: Value, old: &Value) -> Value {
         }
     }
     copy_field(map_mut(&mut kept, "spec"), new["spec"].as_object(), "resources");
+    drop_disabled(&mut kept, old);
     kept
 }
 
@@ -171,6 +177,24 @@ mod tests {
         let mut newer = json!({"status": {"observedGeneration": 4, "conditions": [ready(4)]}});
         observed_generations(&mut newer, &old);
         assert_eq!(newer["status"], json!({"observedGeneration": 4, "conditions": [ready(4)]}));
+    }
+
+    #[test]
+    fn what_is_off_does_not_come_by_a_part_of_a_pod() {
+        let container = |signal: Option<&str>| match signal {
+            Some(signal) => json!({"name": "a", "lifecycle": {"stopSignal": signal}}),
+            None => json!({"name": "a"}),
+        };
+        let pod = |signal: Option<&str>| json!({"metadata": {}, "spec": {"containers": [container(None)], "ephemeralContainers": [container(signal)]}});
+        let added = with_ephemeral_containers(&pod(Some("SIGUSR1")), &pod(None));
+        assert_eq!(added["spec"]["ephemeralContainers"], json!([{"name": "a"}]));
+        let kept = with_ephemeral_containers(&pod(Some("SIGUSR2")), &pod(Some("SIGUSR1")));
+        assert_eq!(kept["spec"]["ephemeralContainers"], json!([container(Some("SIGUSR2"))]));
+
+        let old = json!({"metadata": {}, "spec": {"containers": [container(None)]}});
+        let other = json!({"metadata": {}, "spec": {"schedulingGroup": {"podGroupName": "g"},
+            "containers": [{"name": "b", "lifecycle": {"stopSignal": "SIGUSR1"}}]}});
+        assert_eq!(resized(other, &old)["spec"], json!({"containers": [{"name": "b"}]}));
     }
 
     #[test]
