@@ -327,3 +327,62 @@ async fn only_who_may_sign_says_what_became_of_a_pods_request() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn only_some_namespaces_let_claims_administer_devices() {
+    let kit = kit_with(|builder| builder.runtime_config(&everything())).await;
+    let label = json!({"resource.kubernetes.io/admin-access": "true"});
+    kit.create("", "namespaces", json!({"metadata": {"name": "ops", "labels": label}})).await.unwrap();
+    kit.create("", "namespaces", json!({"metadata": {"name": "dev", "labels": {"a": "true"}}}))
+        .await
+        .unwrap();
+    let request = |name: &str, admin: bool| {
+        json!({"name": name, "exactly": {"deviceClassName": "gpu.example.com", "allocationMode": "All",
+               "adminAccess": admin}})
+    };
+    let claim = |name: &str, admin: bool| json!({"metadata": {"name": name}, "spec": {"devices": {"requests": [request("a", false), request("b", admin)]}}});
+    let template = json!({"metadata": {"name": "t"}, "spec": {"spec": claim("t", true)["spec"]}});
+    const WHY: &str = "Forbidden: admin access to devices requires the `resource.kubernetes.io/admin-access: true` \
+                       label on the containing namespace";
+    for (kind, plural, tree) in [
+        ("ResourceClaim", "resourceclaims", claim("t", true)),
+        ("ResourceClaimTemplate", "resourceclaimtemplates", template),
+    ] {
+        let refused = status_of(kit.create("dev", plural, tree.clone()).await);
+        assert_eq!(
+            (refused.code, refused.message),
+            (
+                422,
+                format!(
+                    "{kind}.resource.k8s.io \"t\" is invalid: spec.devices.requests[1].adminAccess: {WHY}"
+                )
+            )
+        );
+        kit.create("ops", plural, tree).await.unwrap();
+    }
+    // What asks for nothing, or is given nothing, may be anywhere.
+    kit.create("dev", "resourceclaims", claim("c", false)).await.unwrap();
+    let given = |admin: bool| {
+        json!({"status": {"allocation": {"devices": {"results": [{"request": "b", "driver": "gpu.example.com",
+               "pool": "p", "device": "d", "adminAccess": admin}]}}}})
+    };
+    let refused = status_of(kit.merge("dev", "resourceclaims/c/status", given(true)).await);
+    assert_eq!(
+        refused.message,
+        format!(
+            "ResourceClaim.resource.k8s.io \"c\" is invalid: status.allocation.devices.results[0].adminAccess: {WHY}"
+        )
+    );
+    kit.merge("dev", "resourceclaims/c/status", given(false)).await.unwrap();
+    // What was granted stays so, though the namespace no longer says it.
+    kit.merge("ops", "resourceclaims/t/status", given(true)).await.unwrap();
+    kit.merge(
+        "",
+        "namespaces/ops",
+        json!({"metadata": {"labels": {"resource.kubernetes.io/admin-access": null}}}),
+    )
+    .await
+    .unwrap();
+    let condition = json!({"status": {"reservedFor": [{"resource": "pods", "name": "p", "uid": "u"}]}});
+    kit.merge("ops", "resourceclaims/t/status", condition).await.unwrap();
+}

@@ -92,7 +92,10 @@ enum Stored {
 
 async fn store(call: &mut Call<'_>, tree: Value, options: &WriteOptions) -> Result<Stored, Status> {
     let valid = call.object(tree)?;
-    let findings = call.server.validation().judge_create(&valid);
+    let mut findings = call.server.validation().judge_create(&valid);
+    if let Some(path) = (strategy::of(&call.row).asks_namespace)(&valid.tree(), None) {
+        findings.errors.splice(0..0, strategy::devices::ungranted(call, path).await);
+    }
     call.accept(valid.name(), findings)?;
     call.warn(warnings::create(&call.row, &valid.tree()));
     admission::created(call, &valid, options.dry_run).await?;

@@ -281,7 +281,7 @@ async fn replaced(
         }
         return Ok(if is_finished(&old, &old) { Next::Finish(Box::new(next)) } else { Next::Keep });
     }
-    let strategy = rules;
+    let kind = rules;
     let rules = call.server.validation();
     let mut findings = match scope {
         Scope::Main => rules.judge_update(&next, current),
@@ -293,8 +293,13 @@ async fn replaced(
         Scope::Resize => rules.update_resize_tree(&call.row, &next.tree(), &old).into(),
         Scope::Approval => rules.update_approval(&next, current).into(),
     };
+    if scope == Scope::Status
+        && let Some(path) = (kind.asks_namespace)(&next.tree(), Some(&old))
+    {
+        findings.errors.splice(0..0, strategy::devices::ungranted(call, path).await);
+    }
     if scope == Scope::Status && findings.errors.is_empty() {
-        let refused = (strategy.judge_status)(&strategy::Context::of(call), &next.tree(), &old);
+        let refused = (kind.judge_status)(&strategy::Context::of(call), &next.tree(), &old);
         findings.errors.extend(refused);
     }
     call.accept(current.name(), findings)?;

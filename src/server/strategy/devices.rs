@@ -3,6 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::{Context, DEFAULT, Generation, Strategy};
+use crate::api::field::{Error, Path};
+use crate::api::{ObjectKey, status};
+use crate::server::registry::Call;
 use crate::server::tree::{at, map_mut, text};
 
 /// Source: `k8s.io/kubernetes/pkg/registry/resource/resourceslice` (1.36).
@@ -41,8 +44,62 @@ pub(super) const TAINT_RULE: Strategy = Strategy {
 };
 
 /// Source: `resourceclaimStatusStrategy` of `k8s.io/kubernetes/pkg/registry/resource` (1.36).
-pub(super) const CLAIM: Strategy =
-    Strategy { status_metadata: false, update_status: |_, new, old| drop_deallocated(new, old), ..DEFAULT };
+pub(super) const CLAIM: Strategy = Strategy {
+    status_metadata: false,
+    update_status: |_, new, old| drop_deallocated(new, old),
+    asks_namespace: |new, old| match old {
+        None => administers(new, &["spec", "devices", "requests"]),
+        // What was granted once stays so.
+        Some(old) => given_to_administer(old).map_or_else(|| given_to_administer(new), |_| None),
+    },
+    ..DEFAULT
+};
+
+/// What a template asks for is said to stand where it will stand in the claim.
+pub(super) const TEMPLATE: Strategy = Strategy {
+    asks_namespace: |new, old| match old {
+        None => administers(new, &["spec", "spec", "devices", "requests"]),
+        Some(_) => None,
+    },
+    ..DEFAULT
+};
+
+/// The first of a claim's requests that wants to administer devices, whoever uses them.
+fn administers(tree: &Value, requests: &[&str]) -> Option<Path> {
+    let requests = at(tree, requests)?.as_array()?;
+    let index = requests.iter().position(|request| request["exactly"]["adminAccess"] == true)?;
+    Some(Path::new("spec").child("devices").child("requests").index(index).child("adminAccess"))
+}
+
+/// The first of the devices given to a claim that it may administer.
+fn given_to_administer(claim: &Value) -> Option<Path> {
+    let results = at(claim, &["status", "allocation", "devices", "results"])?.as_array()?;
+    let index = results.iter().position(|result| result["adminAccess"] == true)?;
+    let devices = Path::new("status").child("allocation").child("devices");
+    Some(devices.child("results").index(index).child("adminAccess"))
+}
+
+/// Why the namespace of a call's object does not grant what is asked for at a path, if it does not.
+///
+/// Source: `AuthorizedForAdmin` and `AuthorizedForAdminStatus` of `k8s.io/kubernetes/pkg/registry/resource` (1.36).
+pub(crate) async fn ungranted(call: &Call<'_>, path: Path) -> Option<Error> {
+    const LABEL: &str = "resource.kubernetes.io/admin-access";
+    let unknown = |why: String| {
+        Some(Error::internal(&path, format!("could not retrieve namespace to verify admin access: {why}")))
+    };
+    let name = call.namespace();
+    let absent = || unknown(status::not_found("", "namespaces", name).message);
+    let Some(row) = call.server.row("", "v1", "namespaces") else { return absent() };
+    match call.server.cached().get(&row, &ObjectKey::new("", name)).await {
+        Ok(Some(namespace)) if namespace.labels().get(LABEL).is_some_and(|value| value == "true") => None,
+        Ok(Some(_)) => Some(Error::forbidden(
+            &path,
+            format!("admin access to devices requires the `{LABEL}: true` label on the containing namespace"),
+        )),
+        Ok(None) => absent(),
+        Err(error) => unknown(error.to_string()),
+    }
+}
 
 /// A question about pools has no answer, not even an empty one, until somebody gives it.
 pub(super) const POOL_STATUS: Strategy = Strategy {

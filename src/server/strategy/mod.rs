@@ -8,7 +8,7 @@ mod api_service;
 pub(crate) mod certificates;
 mod crd;
 mod csi_driver;
-mod devices;
+pub(crate) mod devices;
 mod endpoint_slice;
 mod lease;
 mod limit_range;
@@ -58,6 +58,8 @@ pub(crate) struct Strategy {
     pub(crate) update_status: fn(&Context<'_>, &mut Value, &Value),
     /// Judges a changed status by who writes it, once all else is right.
     pub(crate) judge_status: fn(&Context<'_>, &Value, &Value) -> Option<field::Error>,
+    /// Where a new object, or a changed status, asks for what only its namespace can grant.
+    pub(crate) asks_namespace: fn(&Value, Option<&Value>) -> Option<field::Path>,
     /// How long an object is given when it is deleted, of what was asked for; none where the kind
     /// knows no grace.
     pub(crate) grace: fn(&Value, Option<i64>) -> Option<i64>,
@@ -104,6 +106,7 @@ const DEFAULT: Strategy = Strategy {
     update: |_, _, _| {},
     update_status: |_, _, _| {},
     judge_status: |_, _, _| None,
+    asks_namespace: |_, _| None,
     grace: |_, _| None,
     delete: None,
 };
@@ -198,6 +201,7 @@ pub(crate) fn of(row: &Resource) -> &'static Strategy {
         ("scheduling.k8s.io", "PodGroup") => &scheduling::POD_GROUP,
         ("scheduling.k8s.io", "Workload") => &scheduling::WORKLOAD,
         ("resource.k8s.io", "ResourceClaim") => &devices::CLAIM,
+        ("resource.k8s.io", "ResourceClaimTemplate") => &devices::TEMPLATE,
         ("resource.k8s.io", "ResourceSlice") => &devices::SLICE,
         ("resource.k8s.io", "DeviceTaintRule") => &devices::TAINT_RULE,
         ("resource.k8s.io", "ResourcePoolStatusRequest") => &devices::POOL_STATUS,
