@@ -59,7 +59,7 @@ mod template;
 mod time_zone;
 mod volume;
 
-pub(crate) use certificates::pem_labels;
+pub(crate) use certificates::pem_blocks;
 pub(crate) use pod::app_armor_field;
 
 /// Rules that a server may switch off.

@@ -1,11 +1,10 @@
-//! Services, endpoints, nodes, quotas, secrets and service accounts.
+//! Services, endpoints, nodes, quotas and service accounts.
 
 use serde_json::Value;
 
 use super::{list, text};
 use crate::api::ip;
 use crate::api::quantity::Quantity;
-use crate::api::validation::pem_labels;
 
 fn address(path: &str, value: &Value) -> Option<String> {
     ip::address_warning(text(value)).map(|warning| format!("{path}: {warning}"))
@@ -133,47 +132,4 @@ pub(super) fn service_account(account: &Value, old: Option<&Value>) -> Vec<Strin
         "metadata.annotations[{KEY}]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted \
          secrets"
     )]
-}
-
-/// Whether a key pair looks like one. That the two belong together is not looked at.
-///
-/// Source: `X509KeyPair` of Go's `crypto/tls`.
-pub(super) fn secret(secret: &Value) -> Vec<String> {
-    if secret["type"] != "kubernetes.io/tls" {
-        return Vec::new();
-    }
-    let labels = |key: &str| pem_labels(text(&secret["data"][key]));
-    let skipped = |labels: &[String]| labels.join(" ");
-    let certificate = labels("tls.crt");
-    if !certificate.iter().any(|label| label == "CERTIFICATE") {
-        let why = match &certificate[..] {
-            [] => "tls: failed to find any PEM data in certificate input".to_owned(),
-            [only] if only.ends_with("PRIVATE KEY") => {
-                "tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs \
-                 may have been switched"
-                    .to_owned()
-            }
-            all => format!(
-                "tls: failed to find \"CERTIFICATE\" PEM block in certificate input after skipping PEM blocks of the \
-                 following types: [{}]",
-                skipped(all)
-            ),
-        };
-        return vec![why];
-    }
-    let key = labels("tls.key");
-    if key.iter().any(|label| label == "PRIVATE KEY" || label.ends_with(" PRIVATE KEY")) {
-        return Vec::new();
-    }
-    vec![match &key[..] {
-        [] => "tls: failed to find any PEM data in key input".to_owned(),
-        [only] if only == "CERTIFICATE" => {
-            "tls: found a certificate rather than a key in the PEM for the private key".to_owned()
-        }
-        all => format!(
-            "tls: failed to find PEM block with type ending in \"PRIVATE KEY\" in key input after skipping PEM blocks \
-             of the following types: [{}]",
-            skipped(all)
-        ),
-    }]
 }

@@ -13,6 +13,7 @@ mod core;
 mod networking;
 mod overlap;
 mod pod;
+mod secret;
 mod storage;
 mod workload;
 
@@ -38,7 +39,7 @@ fn of(row: &Resource, tree: &Value, old: Option<&Value>) -> Vec<String> {
         ("", "PodTemplate") => workload::template(tree, old, "/template"),
         ("", "ReplicationController") => workload::named(tree, old, "/spec/template"),
         ("", "ResourceQuota") if old.is_none() => core::quota(tree),
-        ("", "Secret") => core::secret(tree),
+        ("", "Secret") => secret::secret(tree),
         ("", "Service") => core::service(tree),
         ("", "ServiceAccount") => core::service_account(tree, old),
         ("apps", "DaemonSet") => workload::daemon_set(tree, old),

@@ -15,11 +15,11 @@ mod x509;
 
 pub(super) use request::Part;
 
-/// What the PEM blocks of a base64 text are called.
-pub(crate) fn pem_labels(data: &str) -> Vec<String> {
+/// The PEM blocks of a base64 text: what each is called, and its bytes.
+pub(crate) fn pem_blocks(data: &str) -> Vec<(String, Vec<u8>)> {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(data).unwrap_or_default();
-    pem::blocks(&String::from_utf8_lossy(&bytes)).map(|block| block.label).collect()
+    pem::blocks(&String::from_utf8_lossy(&bytes)).map(|block| (block.label, block.bytes)).collect()
 }
 
 pub(super) fn object(kind: &str, object: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
