@@ -7,7 +7,7 @@ use super::super::Fault;
 use super::super::eval::{Eval, Scope};
 use super::super::functions::Function;
 use super::super::meter::Meter;
-use super::super::value::{List, Text, Value, show};
+use super::super::value::{List, Text, Value, escape, show};
 use super::format;
 
 type Run = for<'a> fn(&mut Scope<'a, '_>, &[Value<'a>]) -> Eval<'a>;
@@ -273,21 +273,14 @@ fn join<'a>(scope: &mut Scope<'a, '_>, args: &[Value<'a>]) -> Eval<'a> {
     Ok(Value::text(joined))
 }
 
+/// Other characters stay as they are, also those that cannot be seen.
 fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {
-        match c {
-            '\u{7}' => quoted.push_str("\\a"),
-            '\u{8}' => quoted.push_str("\\b"),
-            '\u{c}' => quoted.push_str("\\f"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\u{b}' => quoted.push_str("\\v"),
-            '\\' => quoted.push_str("\\\\"),
-            '"' => quoted.push_str("\\\""),
-            c => quoted.push(c),
+        match escape(c) {
+            Some(escape) => quoted.push_str(escape),
+            None => quoted.push(c),
         }
     }
     quoted.push('"');

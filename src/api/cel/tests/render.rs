@@ -55,15 +55,11 @@ pub(super) fn render(value: &Value<'_>) -> String {
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
+        if let Some(escape) = super::super::value::escape(c) {
+            quoted.push_str(escape);
+            continue;
+        }
         match (c, u32::from(c)) {
-            ('"' | '\\', _) => quoted.extend(['\\', c]),
-            ('\u{7}', _) => quoted.push_str("\\a"),
-            ('\u{8}', _) => quoted.push_str("\\b"),
-            ('\u{c}', _) => quoted.push_str("\\f"),
-            ('\n', _) => quoted.push_str("\\n"),
-            ('\r', _) => quoted.push_str("\\r"),
-            ('\t', _) => quoted.push_str("\\t"),
-            ('\u{b}', _) => quoted.push_str("\\v"),
             (' '..='~', _) => quoted.push(c),
             (_, point @ 0..0x80) => quoted.push_str(&format!("\\x{point:02x}")),
             (_, point @ 0..0x1_0000) => quoted.push_str(&format!("\\u{point:04x}")),

@@ -24,7 +24,7 @@ pub(super) use map::{Builder, insert};
 pub use map::{Key, Map};
 pub use object::Object;
 use serde_json::Value as Json;
-pub(super) use show::{quoted, show};
+pub(super) use show::{escape, quoted, show};
 pub use timestamp::Timestamp;
 pub(super) use timestamp::{parse_date, parse_timestamp};
 

@@ -56,32 +56,45 @@ fn write(text: &mut String, value: &Value<'_>) {
     };
 }
 
-/// Go's `%q`.
+/// What Go writes for a character within quotes, where that is a backslash and a letter or the character.
+pub(in super::super) fn escape(c: char) -> Option<&'static str> {
+    Some(match c {
+        '\u{7}' => "\\a",
+        '\u{8}' => "\\b",
+        '\u{c}' => "\\f",
+        '\n' => "\\n",
+        '\r' => "\\r",
+        '\t' => "\\t",
+        '\u{b}' => "\\v",
+        '\\' => "\\\\",
+        '"' => "\\\"",
+        _ => return None,
+    })
+}
+
+/// Go's `%q`: other characters that cannot be seen are written as their numbers.
 pub(in super::super) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {
-        match c {
-            '\u{7}' => quoted.push_str("\\a"),
-            '\u{8}' => quoted.push_str("\\b"),
-            '\u{c}' => quoted.push_str("\\f"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\u{b}' => quoted.push_str("\\v"),
-            '\\' | '"' => {
-                quoted.push('\\');
-                quoted.push(c);
-            }
-            c if c.is_control() && u32::from(c) < 0x80 => {
-                let _ = write!(quoted, "\\x{:02x}", u32::from(c));
-            }
-            c if c.is_control() => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(c));
-            }
-            c => quoted.push(c),
-        }
+        let _ = match (escape(c), u32::from(c)) {
+            (Some(escape), _) => quoted.write_str(escape),
+            (None, number) if c.is_control() && number < 0x80 => write!(quoted, "\\x{number:02x}"),
+            (None, number) if c.is_control() => write!(quoted, "\\u{number:04x}"),
+            (None, _) => quoted.write_char(c),
+        };
     }
     quoted.push('"');
     quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn texts_are_quoted_as_go_quotes_them() {
+        assert_eq!(quoted("a\u{7}\u{8}\u{c}\n\r\t\u{b}\\\"b"), r#""a\a\b\f\n\r\t\v\\\"b""#);
+        assert_eq!(quoted("\u{1}\u{7f}\u{85}\u{e9}"), "\"\\x01\\x7f\\u0085\u{e9}\"");
+    }
 }
