@@ -204,10 +204,12 @@ async fn whoever_uses_what_is_deprecated_is_told_with_every_answer() {
     let one = &format!("{path}/web");
     for (method, path, headers, body, code) in [
         (Method::POST, path, &json_type, endpoints.as_str(), 201),
+        (Method::POST, path, &json_type, &endpoints, 409),
         (Method::GET, path, &json_type, "", 200),
         (Method::GET, one, &json_type, "", 200),
         (Method::PATCH, one, &merge, "{}", 200),
         (Method::DELETE, one, &json_type, "", 200),
+        (Method::GET, one, &json_type, "", 404),
     ] {
         let answer = send(&server, Identity::admin(), method.clone(), path, headers, body).await;
         assert_eq!(answer.code, code, "{}", answer.text);

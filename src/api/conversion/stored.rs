@@ -119,7 +119,7 @@ pub(crate) fn version(row: &Resource, api_version: &str, kind: &str) -> Option<R
 /// The version whose protobuf is that of an object of `row` in a version of which nothing more is known.
 pub(crate) fn protobuf(row: &Resource, api_version: &str, kind: &str) -> Option<String> {
     let other = |(version, of): &(&str, &str)| *version == api_version && (of.is_empty() || *of == kind);
-    if OTHER_PROTOBUF.iter().any(|own| other(own)) || version(row, api_version, kind).is_none() {
+    if OTHER_PROTOBUF.iter().any(other) || version(row, api_version, kind).is_none() {
         return None;
     }
     Some(if kind == "Event" { "events.k8s.io/v1".into() } else { row.api_version() })

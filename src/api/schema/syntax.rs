@@ -29,8 +29,7 @@ impl Scanner<'_> {
         const KEY: &str = "looking for beginning of object key string";
         self.value(VALUE)?;
         // What begins has been read; lists and objects say by `open` that they have not ended.
-        loop {
-            let Some(&within) = self.open.last() else { break };
+        while let Some(&within) = self.open.last() {
             let first = matches!(self.text[self.at - 1], b'{' | b'[') && self.text[self.at - 1] == within;
             let byte = self.significant()?;
             match (within, byte) {
