@@ -3,7 +3,9 @@
 use k8s_openapi::api::core::v1::Taint;
 
 use crate::api::predicates::tolerates;
-use crate::sched::{ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, Verdict};
+use crate::sched::{
+    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, Snapshot, Verdict,
+};
 
 /// Keeps pods off cordoned nodes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +30,10 @@ impl Plugin for NodeUnschedulable {
         matches!(event, ClusterEvent::NodeAdded | ClusterEvent::NodeTaints | ClusterEvent::PodUpdated)
     }
 
+    fn as_classed(&self) -> Option<&dyn Classed> {
+        Some(self)
+    }
+
     fn as_filter(&self) -> Option<&dyn Filter> {
         Some(self)
     }
@@ -37,5 +43,12 @@ impl Filter for NodeUnschedulable {
     fn filter(&self, cycle: &Cycle<'_>, node: NodeIndex) -> Verdict {
         let fits = !cycle.snapshot.is_unschedulable(node) || tolerates_cordon(cycle.pod);
         Verdict::fits_or(fits, || Verdict::unresolvable("node(s) were unschedulable"))
+    }
+}
+
+impl Classed for NodeUnschedulable {
+    fn key(&self, pod: &PodInfo, _: &Snapshot, key: &mut ClassKey) -> bool {
+        key.flag(tolerates_cordon(pod));
+        true
     }
 }

@@ -4,7 +4,7 @@
 //! the informer shows it bound, or forgotten when binding failed. One that was bound and is never
 //! shown is forgotten after a while, too: the books must not hold room for a pod that nobody knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub(super) struct Books {
     pub(super) snapshot: Snapshot,
     /// By uid.
     assumed: BTreeMap<String, Assumed>,
+    /// Those that are bound for all that the scheduler knows, by the time since when, with their uids.
+    unseen: BTreeSet<(Duration, String)>,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,13 @@ struct Assumed {
 
 impl Books {
     pub(super) fn new(name: String, profile: Arc<Profile>) -> Self {
-        Self { name, queue: Queue::new(profile), snapshot: Snapshot::new(), assumed: BTreeMap::new() }
+        Self {
+            name,
+            queue: Queue::new(profile),
+            snapshot: Snapshot::new(),
+            assumed: BTreeMap::new(),
+            unseen: BTreeSet::new(),
+        }
     }
 
     /// A pod came or changed.
@@ -50,7 +58,7 @@ impl Books {
             self.waits(info, now);
             return;
         };
-        self.assumed.remove(&info.uid);
+        self.settle(&info.uid);
         if self.queue.get(&info.key).is_some_and(|queued| queued.pod.uid == info.uid) {
             self.queue.remove(&info.key);
         }
@@ -92,7 +100,7 @@ impl Books {
     }
 
     fn pod_gone(&mut self, info: &PodInfo, now: Duration) {
-        self.assumed.remove(&info.uid);
+        self.settle(&info.uid);
         if self.queue.get(&info.key).is_some_and(|queued| queued.pod.uid == info.uid) {
             self.queue.remove(&info.key);
         }
@@ -124,13 +132,14 @@ impl Books {
     pub(super) fn bound(&mut self, pod: &PodInfo, now: Duration) {
         if let Some(assumed) = self.assumed.get_mut(&pod.uid) {
             assumed.bound = Some(now);
+            self.unseen.insert((now, pod.uid.clone()));
             self.queue.remove(&pod.key);
         }
     }
 
     /// A pod was not bound. Returns whether it was assumed, and so is the scheduler's to try again.
     pub(super) fn forget(&mut self, pod: &PodInfo, now: Duration) -> bool {
-        if self.assumed.remove(&pod.uid).is_none() {
+        if self.settle(&pod.uid).is_none() {
             return false;
         }
         self.snapshot.unplace(&pod.uid);
@@ -141,11 +150,9 @@ impl Books {
 
     /// Forgets the pods that were bound long ago and never shown.
     pub(super) fn expire(&mut self, now: Duration) {
-        let due = |assumed: &Assumed| assumed.bound.is_some_and(|bound| bound + ASSUMED_MAX <= now);
-        let late: Vec<_> =
-            self.assumed.iter().filter(|(_, one)| due(one)).map(|(uid, _)| uid.clone()).collect();
-        for uid in late {
-            if let Some(assumed) = self.assumed.remove(&uid) {
+        while let Some((_, uid)) = self.unseen.first().filter(|(bound, _)| *bound + ASSUMED_MAX <= now) {
+            let uid = uid.clone();
+            if let Some(assumed) = self.settle(&uid) {
                 tracing::warn!(pod = %assumed.key, "was bound and is not to be seen");
             }
             self.snapshot.unplace(&uid);
@@ -155,9 +162,17 @@ impl Books {
 
     /// When something is due although nothing happens.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        let expiry =
-            self.assumed.values().filter_map(|assumed| assumed.bound).min().map(|bound| bound + ASSUMED_MAX);
+        let expiry = self.unseen.first().map(|(bound, _)| *bound + ASSUMED_MAX);
         [self.queue.next_due(), expiry].into_iter().flatten().min()
+    }
+
+    /// A pod is where it is, or is not: it is assumed no more.
+    fn settle(&mut self, uid: &str) -> Option<Assumed> {
+        let assumed = self.assumed.remove(uid)?;
+        if let Some(bound) = assumed.bound {
+            self.unseen.remove(&(bound, uid.to_owned()));
+        }
+        Some(assumed)
     }
 }
 

@@ -10,11 +10,14 @@ use tokio::time::Instant;
 
 use super::super::framework::{Binding, Cycle, Permission, Profile, Verdict, WaitingPods};
 use super::super::notices::Notices;
-use super::super::{Decision, Diagnosis, NodeIndex, PodInfo, decide};
+use super::super::{Boards, Decision, Diagnosis, NodeIndex, PodInfo, Snapshot};
 use super::bind::{self, Failure, Held};
 use super::books::Books;
 use crate::client::{Client, Events};
 use crate::env::{Env, Stream};
+
+/// How many lists must be in before the first pod has its turn.
+const LISTS: u8 = 7;
 
 /// How many pods may be on their way to their nodes at once.
 const BINDINGS: usize = 64;
@@ -30,15 +33,27 @@ pub(super) enum Message {
     Node(Arc<Node>),
     /// A node went.
     NodeGone(Arc<Node>),
-    /// One of the two first lists is in.
+    /// Something about the rest of the cluster.
+    Around(Around),
+    /// One of the first lists is in.
     Synced,
     /// A pod was bound, or was not.
     Bound { pod: Arc<PodInfo>, node: Arc<str>, result: Result<(), Failure> },
 }
 
+/// What the snapshot is to note.
+pub(super) struct Around(pub(super) Box<dyn FnOnce(&mut Snapshot) + Send>);
+
+impl std::fmt::Debug for Around {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Around")
+    }
+}
+
 /// All that the loop works with.
 pub(super) struct Run {
     books: Books,
+    boards: Boards,
     profile: Arc<Profile>,
     client: Arc<dyn Client>,
     env: Env,
@@ -75,6 +90,7 @@ impl Run {
         Self {
             draw: env.random.stream(&format!("sched/{name}")),
             books: Books::new(name, profile.clone()),
+            boards: Boards::default(),
             start: env.clock.instant(),
             profile,
             client,
@@ -94,12 +110,12 @@ impl Run {
                 self.hear(message);
             }
             self.books.expire(self.now());
-            if self.synced == 2 && self.turn() {
+            if self.synced == LISTS && self.turn() {
                 // Others run, and what they make happen is heard before the next decision.
                 tokio::task::yield_now().await;
                 continue;
             }
-            let due = self.books.next_due().filter(|_| self.synced == 2).map(|due| self.start + due);
+            let due = self.books.next_due().filter(|_| self.synced == LISTS).map(|due| self.start + due);
             let clock = self.env.clock.clone();
             let wait = async {
                 match due {
@@ -130,6 +146,7 @@ impl Run {
             Message::NodeGone(node) => {
                 self.books.node_gone(node.metadata.name.as_deref().unwrap_or_default())
             }
+            Message::Around(Around(note)) => note(&mut self.books.snapshot),
             Message::Synced => self.synced += 1,
             Message::Bound { pod, node, result: Ok(()) } => {
                 self.books.bound(&pod, now);
@@ -188,14 +205,14 @@ impl Run {
     }
 
     fn decide(&mut self, pod: &Arc<PodInfo>) -> Turn {
-        let mut cycle = Cycle::new(pod, &self.books.snapshot);
-        let node = match decide(&self.profile, &mut cycle, &self.draw) {
+        let snapshot = &self.books.snapshot;
+        let node = match self.boards.decide(&self.profile, snapshot, pod, &self.draw) {
             Decision::Place(node) => node,
             Decision::Reject(diagnosis) => return Turn::Unschedulable(diagnosis),
             Decision::Fail { message, .. } => return Turn::Error(message),
         };
-        let name = self.books.snapshot.name(node).clone();
-        match self.claim(&cycle, node) {
+        let name = snapshot.name(node).clone();
+        match self.claim(&Cycle::new(pod, snapshot), node) {
             Ok(held) => Turn::Bind { node: name, held },
             Err(turn) => {
                 for (_, plugin) in self.profile.reserves() {
