@@ -11,7 +11,6 @@
 pub mod cel;
 pub mod cidr;
 pub mod conditions;
-#[cfg(feature = "server")]
 pub(crate) mod conversion;
 pub mod defaults;
 pub mod duration;
