@@ -25,6 +25,7 @@ mod snapshot;
 mod testing;
 
 pub mod plugins;
+pub mod reference;
 
 pub use cluster_event::ClusterEvent;
 pub use decide::{Decision, decide};
