@@ -24,6 +24,7 @@ mod snapshot;
 #[cfg(test)]
 mod testing;
 
+pub mod config;
 pub mod plugins;
 pub mod reference;
 
