@@ -4,6 +4,7 @@ use super::*;
 
 mod args;
 mod defaults;
+mod expansion;
 mod parsing;
 mod validating;
 
