@@ -4,11 +4,44 @@
 //! `pkg/cel/library/cost.go` of `k8s.io/apiserver` (1.36).
 
 use super::Fault;
-use super::cost::{NEW_LIST, PER_CHARACTER, PER_REGEX_CHARACTER, scaled};
-use super::estimate::{AUTHORIZATION, AUTHORIZER, COMPARED, PER_REQUIREMENT, REQUIREMENTS_PER_CHARACTER};
+use super::cost::{NEW_LIST, NEW_OBJECT, PER_CHARACTER, PER_REGEX_CHARACTER, scaled};
 use super::eval::Eval;
 use super::meter::{Meter, STEP};
 use super::value::{List, Map, Value};
+
+/// What it costs to ask an authorizer: two questions in one call. Source: `pkg/cel/library/cost.go` of
+/// `k8s.io/apiserver` (1.36), as for what follows.
+pub(super) const AUTHORIZATION: u64 = 350_000;
+/// What says what an authorizer is asked, or what it answered.
+pub(super) const AUTHORIZER: [&str; 11] = [
+    "serviceAccount",
+    "path",
+    "group",
+    "resource",
+    "subresource",
+    "namespace",
+    "name",
+    "allowed",
+    "reason",
+    "error",
+    "errored",
+];
+/// The shortest requirement of a selector is two characters long.
+pub(super) const REQUIREMENTS_PER_CHARACTER: f64 = 0.5;
+/// What each requirement of a selector costs: a list and an object.
+pub(super) const PER_REQUIREMENT: f64 = (NEW_LIST + NEW_OBJECT) as f64;
+
+/// Comparisons that look at every character.
+pub(super) const COMPARED: [&str; 8] = [
+    "less_string",
+    "greater_string",
+    "less_equals_string",
+    "greater_equals_string",
+    "less_bytes",
+    "greater_bytes",
+    "less_equals_bytes",
+    "greater_equals_bytes",
+];
 
 /// How a call's cost follows from its arguments and its result.
 #[derive(Clone, Copy, Debug, PartialEq)]

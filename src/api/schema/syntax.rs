@@ -30,7 +30,7 @@ impl Scanner<'_> {
         self.value(VALUE)?;
         // What begins has been read; lists and objects say by `open` that they have not ended.
         while let Some(&within) = self.open.last() {
-            let first = matches!(self.text[self.at - 1], b'{' | b'[') && self.text[self.at - 1] == within;
+            let first = self.text[self.at - 1] == within;
             let byte = self.significant()?;
             match (within, byte) {
                 (b'{', b'}') | (b'[', b']') => {

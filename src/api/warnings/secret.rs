@@ -41,17 +41,17 @@ fn skipped(blocks: &Blocks) -> String {
 fn certificate_of(blocks: &Blocks) -> Result<&[u8], String> {
     let found = blocks.iter().find(|(label, _)| label == "CERTIFICATE");
     found.map(|(_, bytes)| bytes.as_slice()).ok_or_else(|| match blocks {
-            [] => "tls: failed to find any PEM data in certificate input".to_owned(),
-            [(only, _)] if only.ends_with("PRIVATE KEY") => {
-                "tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs \
-                 may have been switched"
-                    .to_owned()
-            }
-            all => format!(
-                "tls: failed to find \"CERTIFICATE\" PEM block in certificate input after skipping PEM blocks of the \
-                 following types: [{}]",
-                skipped(all)
-            ),
+        [] => "tls: failed to find any PEM data in certificate input".to_owned(),
+        [(only, _)] if only.ends_with("PRIVATE KEY") => {
+            "tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs \
+             may have been switched"
+                .to_owned()
+        }
+        all => format!(
+            "tls: failed to find \"CERTIFICATE\" PEM block in certificate input after skipping PEM blocks of the \
+             following types: [{}]",
+            skipped(all)
+        ),
     })
 }
 
