@@ -87,9 +87,62 @@ pub(crate) fn parse_go(text: &str) -> Result<SignedDuration, String> {
     i64::try_from(signed).map(SignedDuration::from_nanos).map_err(|_| invalid())
 }
 
+/// A duration as Go writes it: `1h30m0s`, `1.5s`, `20ms`, `0s`.
+///
+/// Source: `Duration.String` of Go's `time`.
+pub(crate) fn show_go(duration: SignedDuration) -> String {
+    let nanos = duration.as_nanos().unsigned_abs();
+    let sign = if duration.is_negative() { "-" } else { "" };
+    let parts = |unit: u128| {
+        let (whole, rest) = (nanos / unit, nanos % unit);
+        let digits = unit.ilog10() as usize;
+        let rest = format!("{rest:0digits$}");
+        let rest = rest.trim_end_matches('0');
+        if rest.is_empty() { whole.to_string() } else { format!("{whole}.{rest}") }
+    };
+    let shown = match nanos {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{nanos}ns"),
+        1_000..1_000_000 => format!("{}µs", parts(1_000)),
+        1_000_000..1_000_000_000 => format!("{}ms", parts(1_000_000)),
+        _ => {
+            let minutes = nanos / 60_000_000_000;
+            let seconds = parts(1_000_000_000);
+            let (whole, part) =
+                seconds.split_once('.').map_or((&*seconds, ""), |(whole, part)| (whole, part));
+            let whole = whole.parse::<u128>().unwrap_or_default() % 60;
+            let point = if part.is_empty() { "" } else { "." };
+            match (minutes / 60, minutes % 60) {
+                (0, 0) => format!("{whole}{point}{part}s"),
+                (0, minutes) => format!("{minutes}m{whole}{point}{part}s"),
+                (hours, minutes) => format!("{hours}h{minutes}m{whole}{point}{part}s"),
+            }
+        }
+    };
+    format!("{sign}{shown}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_as_go_shows_them() {
+        for (nanos, shown) in [
+            (0, "0s"),
+            (1, "1ns"),
+            (1_100, "1.1µs"),
+            (2_200_000, "2.2ms"),
+            (3_300_000_000, "3.3s"),
+            (245_000_000_000, "4m5s"),
+            (245_001_000_000, "4m5.001s"),
+            (18_367_001_000_000, "5h6m7.001s"),
+            (480_000_000_001, "8m0.000000001s"),
+            (-15_000_000_000, "-15s"),
+        ] {
+            assert_eq!(show_go(SignedDuration::from_nanos(nanos)), shown);
+        }
+    }
 
     #[test]
     fn durations_of_go() {

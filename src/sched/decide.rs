@@ -3,7 +3,7 @@
 //! Every node is looked at, and among the best the choice is drawn: a decision follows from the pod,
 //! the nodes and the draw alone, and not from which nodes happened to be looked at first.
 
-use super::framework::{Cycle, PostFiltered, PreFiltered, PreScored, Profile, Verdict};
+use super::framework::{Cycle, Feasible, MAX_SCORE, PostFiltered, PreFiltered, PreScored, Profile, Verdict};
 use super::{Diagnosis, NodeIndex};
 use crate::env::Stream;
 
@@ -46,12 +46,15 @@ pub fn decide(profile: &Profile, cycle: &mut Cycle<'_>, draw: &Stream) -> Decisi
             Decision::Reject(Box::new(diagnosis))
         }
         [only] => Decision::Place(only),
-        _ => Decision::Place(best(profile, cycle, &feasible, draw)),
+        _ => match best(profile, cycle, &feasible) {
+            Ok((_, tied)) => Decision::Place(tied[draw.below(tied.len() as u64) as usize]),
+            Err(failure) => failure,
+        },
     }
 }
 
 /// The nodes that will do, in the snapshot's order.
-fn feasible(
+pub(super) fn feasible(
     profile: &Profile,
     cycle: &mut Cycle<'_>,
     diagnosis: &mut Diagnosis,
@@ -69,7 +72,7 @@ fn feasible(
                 }
                 only = Some((name, nodes));
             }
-            PreFiltered::Reject(Verdict::Error(message)) => return Err(fail("PreFilter", name, &message)),
+            PreFiltered::Reject(Verdict::Error(message)) => return Err(failure("PreFilter", name, &message)),
             PreFiltered::Reject(Verdict::Unschedulable(reasons) | Verdict::Unresolvable(reasons)) => {
                 diagnosis.before = reasons.join(", ");
                 diagnosis.plugins.insert(name);
@@ -91,7 +94,7 @@ fn feasible(
         for (name, filter) in &filters {
             match filter.filter(cycle, *node) {
                 Verdict::Fits => {}
-                Verdict::Error(message) => return Err(fail("Filter", name, &message)),
+                Verdict::Error(message) => return Err(failure("Filter", name, &message)),
                 rejected => {
                     diagnosis.reject(name, *node, rejected);
                     continue 'nodes;
@@ -103,34 +106,55 @@ fn feasible(
     Ok(feasible)
 }
 
-fn fail(point: &str, plugin: &'static str, message: &str) -> Decision {
+/// That a plugin could not tell.
+pub(super) fn failure(point: &str, plugin: &'static str, message: &str) -> Decision {
     Decision::Fail { plugin, message: format!("running {point} plugin {plugin:?}: {message}") }
 }
 
-fn best(profile: &Profile, cycle: &mut Cycle<'_>, feasible: &[NodeIndex], draw: &Stream) -> NodeIndex {
+/// That a plugin gave a score that is none.
+pub(super) fn invalid_score(plugin: &'static str, score: i64) -> Decision {
+    let message = format!(
+        "plugin {plugin:?} returns an invalid score {score}, it should in the range of [0, {MAX_SCORE}] after \
+         normalizing"
+    );
+    Decision::Fail { plugin, message }
+}
+
+/// The nodes with the highest score, and that score.
+pub(super) fn best(
+    profile: &Profile,
+    cycle: &mut Cycle<'_>,
+    feasible: &[NodeIndex],
+) -> Result<(i64, Vec<NodeIndex>), Decision> {
     let mut skipped = Vec::new();
-    for (name, plugin) in profile.pre_scores() {
-        if plugin.pre_score(cycle, feasible) == PreScored::Skip {
-            skipped.push(name);
+    for (place, _, plugin) in profile.placed(|plugin| plugin.as_pre_score()) {
+        if plugin.pre_score(cycle, &Feasible::of(feasible)) == PreScored::Skip {
+            skipped.push(place);
         }
     }
     let mut totals = vec![0i64; feasible.len()];
     let mut scores = vec![0; feasible.len()];
-    for (name, weight, plugin) in profile.scores() {
-        if skipped.contains(&name) {
+    for (place, name, plugin) in profile.placed(|plugin| plugin.as_score()) {
+        if skipped.contains(&place) {
             continue;
         }
         for (score, node) in scores.iter_mut().zip(feasible) {
             *score = plugin.score(cycle, *node);
         }
-        plugin.normalize(cycle, &mut scores);
+        if let Some(plugin) = plugin.as_normalize() {
+            plugin.normalize(cycle, &mut scores);
+        }
+        let (_, weight) = profile.at(place);
         for (total, score) in totals.iter_mut().zip(&scores) {
+            if !(0..=MAX_SCORE).contains(score) {
+                return Err(invalid_score(name, *score));
+            }
             *total = total.saturating_add(score.saturating_mul(weight));
         }
     }
     let highest = totals.iter().copied().max().unwrap_or_default();
-    let tied: Vec<_> = feasible.iter().zip(&totals).filter(|(_, total)| **total == highest).collect();
-    *tied[draw.below(tied.len() as u64) as usize].0
+    let tied = feasible.iter().zip(&totals).filter(|(_, total)| **total == highest);
+    Ok((highest, tied.map(|(node, _)| *node).collect()))
 }
 
 #[cfg(test)]

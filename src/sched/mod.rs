@@ -12,6 +12,7 @@
 //!
 //! Behaviour, default plugins, weights and wording follow kube-scheduler 1.36.
 
+mod boards;
 mod cluster_event;
 mod decide;
 mod diagnosis;
@@ -21,21 +22,28 @@ mod pod_info;
 mod queue;
 mod scheduler;
 mod snapshot;
+mod tally;
 #[cfg(test)]
 mod testing;
+mod wishes;
 
+pub mod config;
 pub mod plugins;
 pub mod reference;
 
-pub use cluster_event::ClusterEvent;
+pub use boards::{Boards, ClassKey, Classed, Domains};
+pub use cluster_event::{ClusterEvent, NodeChange, ObjectEvent};
 pub use decide::{Decision, decide};
 pub use diagnosis::Diagnosis;
 pub use framework::{
-    Bind, BindError, Binding, Bound, Cycle, Filter, Permission, Permit, Plugin, PostBind, PostFilter,
-    PostFiltered, PreBind, PreEnqueue, PreFilter, PreFiltered, PreScore, PreScored, Profile, QueueSort,
-    Reason, Reserve, Score, Verdict, WaitingPods, normalize,
+    Bind, BindError, Binding, Bound, Cycle, Feasible, Filter, MAX_SCORE, Normalize, Permission, Permit,
+    Plugin, PostBind, PostFilter, PostFiltered, PreBind, PreEnqueue, PreFilter, PreFiltered, PreScore,
+    PreScored, Profile, QueueSort, Reason, Reserve, Score, Verdict, WaitingPods, normalize,
 };
 pub use pod_info::PodInfo;
 pub use queue::{Queue, QueuedPod};
 pub use scheduler::{DEFAULT_NAME, Scheduler, SchedulerBuilder};
-pub use snapshot::{NodeIndex, ResourceId, ResourceNames, Snapshot};
+pub use snapshot::{
+    Catalog, Catalogued, Change, Changes, Controller, NodeIndex, ObjectKind, ResourceId, ResourceNames,
+    Shelf, Snapshot,
+};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Pod, PodSpec, Toleration};
 
-use super::snapshot::{ResourceId, ResourceNames};
+use super::snapshot::{PodKind, ResourceId, ResourceNames};
+use super::wishes::Wishes;
 use crate::api::ObjectKey;
 use crate::api::predicates::{
     HostPort, NodeRequirements, PreferredTerm, Resources, host_ports, pod_requests, pod_requests_or,
@@ -37,6 +38,8 @@ pub struct PodInfo {
     pub preferred: Vec<PreferredTerm>,
     /// The ports of the node that it takes.
     pub host_ports: BTreeSet<HostPort>,
+    /// What other pods may want to know of it.
+    pub(super) kind: Arc<PodKind>,
 }
 
 impl PodInfo {
@@ -66,6 +69,12 @@ impl PodInfo {
             requirements: NodeRequirements::of(spec),
             preferred: PreferredTerm::of(spec),
             host_ports: host_ports(spec),
+            kind: Arc::new(PodKind {
+                namespace: pod.metadata.namespace.clone().unwrap_or_default(),
+                labels: pod.metadata.labels.clone().unwrap_or_default(),
+                deleting: pod.metadata.deletion_timestamp.is_some(),
+                wishes: Wishes::read(&pod).map(Arc::new),
+            }),
             pod,
         }
     }

@@ -60,6 +60,16 @@ impl PodStory {
         self
     }
 
+    pub(super) fn app(mut self, name: &str) -> Self {
+        self.0["metadata"]["labels"] = json!({"app": name});
+        self
+    }
+
+    pub(super) fn deleting(mut self) -> Self {
+        self.0["metadata"]["deletionTimestamp"] = "2020-01-01T00:00:00Z".into();
+        self
+    }
+
     pub(super) fn make(self) -> Arc<Pod> {
         Arc::new(serde_json::from_value(self.0).unwrap())
     }

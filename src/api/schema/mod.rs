@@ -33,6 +33,8 @@ pub(crate) use protobuf::{MAGIC as PROTOBUF_MAGIC, decode_stored_protobuf};
 pub use protobuf::{
     ProtobufError, decode_protobuf, encode_protobuf, encode_protobuf_event, encode_protobuf_list,
 };
+pub(crate) use scalar::decode_base64;
+pub(crate) use syntax::complaint;
 
 /// How bytes are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

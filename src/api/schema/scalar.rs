@@ -35,6 +35,11 @@ fn parse_time(text: &str, layout: &str, format: &str) -> Result<String, Wrong> {
 
 /// Base64, in which line breaks do not count.
 pub(super) fn bytes(text: &str) -> Result<String, Wrong> {
+    decode_base64(text).map(|bytes| STANDARD.encode(bytes))
+}
+
+/// The bytes that base64 stands for.
+pub(crate) fn decode_base64(text: &str) -> Result<Vec<u8>, Wrong> {
     let joined;
     let plain = if text.contains(['\r', '\n']) {
         joined = text.replace(['\r', '\n'], "");
@@ -42,14 +47,13 @@ pub(super) fn bytes(text: &str) -> Result<String, Wrong> {
     } else {
         text
     };
-    let decoded = STANDARD.decode(plain).map_err(|error| {
+    STANDARD.decode(plain).map_err(|error| {
         let at = match error {
             base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
             _ => plain.len().saturating_sub(plain.len() % 4),
         };
         format!("illegal base64 data at input byte {at}")
-    })?;
-    Ok(STANDARD.encode(decoded))
+    })
 }
 
 /// A quantity, in its canonical form.

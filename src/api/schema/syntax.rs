@@ -9,7 +9,7 @@
 const MAX_DEPTH: usize = 10_000;
 
 /// The first thing that Go's scanner objects to; none where it objects to nothing.
-pub(super) fn complaint(text: &[u8]) -> Option<String> {
+pub(crate) fn complaint(text: &[u8]) -> Option<String> {
     let mut scanner = Scanner { text, at: 0, open: Vec::new() };
     scanner.document().err()
 }

@@ -13,9 +13,10 @@ mod waiting;
 
 pub use binding::{Bind, BindError, Binding, Bound, PostBind, PreBind};
 pub use cycle::Cycle;
+pub(super) use cycle::Notes;
 pub use points::{
-    Filter, Permission, Permit, Plugin, PostFilter, PostFiltered, PreEnqueue, PreFilter, PreFiltered,
-    PreScore, PreScored, QueueSort, Reserve, Score, normalize,
+    Feasible, Filter, MAX_SCORE, Normalize, Permission, Permit, Plugin, PostFilter, PostFiltered, PreEnqueue,
+    PreFilter, PreFiltered, PreScore, PreScored, QueueSort, Reserve, Score, normalize,
 };
 pub use profile::Profile;
 pub use verdict::{Reason, Verdict};

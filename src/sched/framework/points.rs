@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use super::super::{ClusterEvent, Diagnosis, NodeIndex, PodInfo, QueuedPod};
+use super::super::{Classed, ClusterEvent, Diagnosis, NodeIndex, ObjectKind, PodInfo, QueuedPod, Snapshot};
 use super::{Bind, Cycle, PostBind, PreBind, Reason, Verdict};
 
 /// A plugin: a name, and the points at which it takes part.
@@ -46,8 +46,14 @@ pub trait Plugin: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// Whether something that happened could let a pod pass that this plugin rejected.
-    fn helps(&self, _event: ClusterEvent, _pod: &PodInfo) -> bool {
+    fn helps(&self, _event: &ClusterEvent<'_>, _pod: &PodInfo, _snapshot: &Snapshot) -> bool {
         true
+    }
+
+    /// The kinds of objects that the plugin looks up in the [`Catalog`](super::super::Catalog): the scheduler follows
+    /// those that some plugin names.
+    fn looks_up(&self) -> &[ObjectKind] {
+        &[]
     }
 
     /// Whether a pod may enter the queue.
@@ -64,6 +70,10 @@ pub trait Plugin: Send + Sync + 'static {
     }
     /// Whether a node will do.
     fn as_filter(&self) -> Option<&dyn Filter> {
+        None
+    }
+    /// How pods that are alike share what this plugin says of nodes.
+    fn as_classed(&self) -> Option<&dyn Classed> {
         None
     }
     /// What to do when no node will.
@@ -156,7 +166,33 @@ pub enum PostFiltered {
 /// Looks at the nodes that will do, before they are scored.
 pub trait PreScore {
     /// Judges the pod, and may leave a note for its score.
-    fn pre_score(&self, cycle: &mut Cycle<'_>, nodes: &[NodeIndex]) -> PreScored;
+    fn pre_score(&self, cycle: &mut Cycle<'_>, nodes: &Feasible<'_>) -> PreScored;
+}
+
+/// The nodes that will do. Nodes that no plugin tells apart may be shown as one, so many times.
+#[derive(Clone, Copy, Debug)]
+pub struct Feasible<'a> {
+    nodes: &'a [NodeIndex],
+    times: Option<&'a [u64]>,
+}
+
+impl<'a> Feasible<'a> {
+    /// Each of these once.
+    #[must_use]
+    pub fn of(nodes: &'a [NodeIndex]) -> Self {
+        Self { nodes, times: None }
+    }
+
+    /// Each of these as often as is said.
+    pub(in crate::sched) fn alike(nodes: &'a [NodeIndex], times: &'a [u64]) -> Self {
+        Self { nodes, times: Some(times) }
+    }
+
+    /// The nodes, and how many each of them stands for.
+    pub fn iter(&self) -> impl Iterator<Item = (NodeIndex, u64)> {
+        let times = |at| self.times.map_or(1, |times| times[at]);
+        self.nodes.iter().enumerate().map(move |(at, node)| (*node, times(at)))
+    }
 }
 
 /// What a [`PreScore`] says.
@@ -170,15 +206,28 @@ pub enum PreScored {
 
 /// How well a node will do.
 pub trait Score {
-    /// The raw score of a node, the more the better.
+    /// The score of a node, the more the better: from 0 to [`MAX_SCORE`], or any where it is normalised.
     fn score(&self, cycle: &Cycle<'_>, node: NodeIndex) -> i64;
 
-    /// Brings the scores of all nodes that will do between 0 and 100, where raw ones are not.
-    fn normalize(&self, _cycle: &Cycle<'_>, _scores: &mut [i64]) {}
+    /// What brings the scores of all nodes that will do between 0 and [`MAX_SCORE`], where raw ones are not.
+    fn as_normalize(&self) -> Option<&dyn Normalize> {
+        None
+    }
+}
+
+/// Brings raw scores between 0 and [`MAX_SCORE`].
+pub trait Normalize {
+    /// Replaces the raw scores of all nodes that will do.
+    ///
+    /// # Contract
+    ///
+    /// What becomes of a score must follow from itself and from which other scores there are, and not from how
+    /// often or in which order they come: nodes that share their raw scores may be normalised as one.
+    fn normalize(&self, cycle: &Cycle<'_>, scores: &mut [i64]);
 }
 
 /// The highest score.
-pub(crate) const MAX_SCORE: i64 = 100;
+pub const MAX_SCORE: i64 = 100;
 
 /// Stretches scores so that the highest is 100; `reversed`, so that the lowest possible is.
 pub fn normalize(scores: &mut [i64], reversed: bool) {

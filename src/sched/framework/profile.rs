@@ -1,19 +1,29 @@
 //! A profile: which plugins take part, in which order, with what weight.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::super::{QueuedPod, plugins};
+use super::super::{ClassKey, ObjectKind, PodInfo, QueuedPod, Snapshot, plugins};
 use super::{
-    Bind, Filter, Permit, Plugin, PostBind, PostFilter, PreBind, PreEnqueue, PreFilter, PreScore, Reserve,
-    Score,
+    Bind, Filter, MAX_SCORE, Permit, Plugin, PostBind, PostFilter, PreBind, PreEnqueue, PreFilter, Reserve,
 };
 
 /// Plugins in their order, with the weights of their scores. The default is kube-scheduler's.
 #[derive(Clone)]
 pub struct Profile {
     plugins: Vec<(Arc<dyn Plugin>, i64)>,
+    /// Whether the sum of all weighted scores is a number of 31 bits, as boards keep them.
+    sums_up: bool,
+}
+
+/// Whether a plugin has a say in which node is chosen.
+fn judges(plugin: &dyn Plugin) -> bool {
+    plugin.as_pre_filter().is_some()
+        || plugin.as_filter().is_some()
+        || plugin.as_pre_score().is_some()
+        || plugin.as_score().is_some()
 }
 
 macro_rules! points {
@@ -29,7 +39,7 @@ impl Profile {
     /// No plugin at all: every pod fits everywhere, and none is ever bound.
     #[must_use]
     pub fn empty() -> Self {
-        Self { plugins: Vec::new() }
+        Self { plugins: Vec::new(), sums_up: true }
     }
 
     /// With a plugin more, behind the others; one of the same name is replaced in its place.
@@ -46,6 +56,10 @@ impl Profile {
             Some(place) => *place = (plugin, weight),
             None => self.plugins.push((plugin, weight)),
         }
+        let most = self.plugins.iter().fold(0i64, |sum, (_, weight)| {
+            sum.saturating_add(weight.saturating_abs().saturating_mul(MAX_SCORE))
+        });
+        self.sums_up = most < i64::from(i32::MAX);
         self
     }
 
@@ -61,6 +75,40 @@ impl Profile {
         self.plugins.iter().map(|(plugin, _)| plugin.name())
     }
 
+    /// The kinds of objects that some plugin looks up.
+    pub(in crate::sched) fn looked_up(&self) -> BTreeSet<ObjectKind> {
+        self.plugins.iter().flat_map(|(plugin, _)| plugin.looks_up()).copied().collect()
+    }
+
+    /// How many plugins there are.
+    pub(in crate::sched) fn len(&self) -> usize {
+        self.plugins.len()
+    }
+
+    /// The plugin at a place, with the weight of its score.
+    pub(in crate::sched) fn at(&self, place: usize) -> (&dyn Plugin, i64) {
+        let (plugin, weight) = &self.plugins[place];
+        (&**plugin, *weight)
+    }
+
+    /// The plugins that take part at a point, with their places and names.
+    pub(in crate::sched) fn placed<'a, P: ?Sized + 'a>(
+        &'a self,
+        point: impl Fn(&'a dyn Plugin) -> Option<&'a P>,
+    ) -> impl Iterator<Item = (usize, &'static str, &'a P)> {
+        let plugins = self.plugins.iter().enumerate();
+        plugins.filter_map(move |(place, (plugin, _))| Some((place, plugin.name(), point(&**plugin)?)))
+    }
+
+    /// Writes what the plugins that judge nodes read of a pod; `false` where pods cannot share.
+    pub(in crate::sched) fn class_key(&self, pod: &PodInfo, snapshot: &Snapshot, key: &mut ClassKey) -> bool {
+        self.sums_up
+            && self.plugins.iter().all(|(plugin, _)| match plugin.as_classed() {
+                Some(classed) => classed.key(pod, snapshot, key),
+                None => !judges(&**plugin),
+            })
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&dyn Plugin> {
         self.plugins.iter().map(|(plugin, _)| &**plugin).find(|plugin| plugin.name() == name)
     }
@@ -70,16 +118,11 @@ impl Profile {
         pre_filters: PreFilter by as_pre_filter;
         filters: Filter by as_filter;
         post_filters: PostFilter by as_post_filter;
-        pre_scores: PreScore by as_pre_score;
         reserves: Reserve by as_reserve;
         permits: Permit by as_permit;
         pre_binds: PreBind by as_pre_bind;
         binds: Bind by as_bind;
         post_binds: PostBind by as_post_bind;
-    }
-
-    pub(crate) fn scores(&self) -> impl Iterator<Item = (&'static str, i64, &dyn Score)> {
-        self.plugins.iter().filter_map(|(plugin, weight)| Some((plugin.name(), *weight, plugin.as_score()?)))
     }
 
     /// Which of two waiting pods goes first; by arrival where no plugin sorts.
@@ -100,6 +143,8 @@ impl Default for Profile {
             .weighted(plugins::NodeAffinity, 2)
             .plugin(plugins::NodePorts)
             .plugin(plugins::NodeResourcesFit)
+            .weighted(plugins::PodTopologySpread::default(), 2)
+            .weighted(plugins::InterPodAffinity::default(), 2)
             .plugin(plugins::Preemption)
             .plugin(plugins::NodeResourcesBalancedAllocation)
             .plugin(plugins::DefaultBinder)

@@ -1,7 +1,10 @@
 //! NodeResourcesBalancedAllocation: a node is the better the more evenly a pod makes it used: CPU that
 //! is left without memory is of no use to anyone.
 
-use crate::sched::{Cycle, NodeIndex, Plugin, PreScore, PreScored, ResourceId, Score};
+use crate::sched::{
+    ClassKey, Classed, Cycle, Feasible, NodeIndex, Plugin, PodInfo, PreScore, PreScored, ResourceId, Score,
+    Snapshot,
+};
 
 /// Scores by how much a pod evens out the use of CPU and memory.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +35,10 @@ impl Plugin for NodeResourcesBalancedAllocation {
         "NodeResourcesBalancedAllocation"
     }
 
+    fn as_classed(&self) -> Option<&dyn Classed> {
+        Some(self)
+    }
+
     fn as_pre_score(&self) -> Option<&dyn PreScore> {
         Some(self)
     }
@@ -44,7 +51,7 @@ impl Plugin for NodeResourcesBalancedAllocation {
 impl PreScore for NodeResourcesBalancedAllocation {
     /// A pod that asks for neither evens nothing out: scoring it would send all such pods to one
     /// node.
-    fn pre_score(&self, cycle: &mut Cycle<'_>, _: &[NodeIndex]) -> PreScored {
+    fn pre_score(&self, cycle: &mut Cycle<'_>, _: &Feasible<'_>) -> PreScored {
         if RESOURCES.iter().all(|resource| cycle.pod.request(*resource) == 0) {
             PreScored::Skip
         } else {
@@ -60,6 +67,13 @@ impl Score for NodeResourcesBalancedAllocation {
         let asked = RESOURCES.map(|resource| cycle.pod.request(resource));
         let after = [before[0].saturating_add(asked[0]), before[1].saturating_add(asked[1])];
         improvement(before, after, capacity)
+    }
+}
+
+impl Classed for NodeResourcesBalancedAllocation {
+    fn key(&self, pod: &PodInfo, _: &Snapshot, key: &mut ClassKey) -> bool {
+        super::node_resources_fit::requests_key(pod, key);
+        true
     }
 }
 

@@ -4,11 +4,13 @@
 
 mod balanced_allocation;
 mod default_binder;
+mod inter_pod_affinity;
 mod node_affinity;
 mod node_name;
 mod node_ports;
 mod node_resources_fit;
 mod node_unschedulable;
+mod pod_topology_spread;
 mod preemption;
 mod priority_sort;
 mod scheduling_gates;
@@ -16,11 +18,13 @@ mod taint_toleration;
 
 pub use balanced_allocation::NodeResourcesBalancedAllocation;
 pub use default_binder::DefaultBinder;
+pub use inter_pod_affinity::InterPodAffinity;
 pub use node_affinity::NodeAffinity;
 pub use node_name::NodeName;
 pub use node_ports::NodePorts;
 pub use node_resources_fit::NodeResourcesFit;
 pub use node_unschedulable::NodeUnschedulable;
+pub use pod_topology_spread::PodTopologySpread;
 pub use preemption::Preemption;
 pub use priority_sort::PrioritySort;
 pub use scheduling_gates::SchedulingGates;

@@ -1,8 +1,8 @@
 //! NodeAffinity: a pod goes where its selector and affinity allow, and best where it prefers to be.
 
 use crate::sched::{
-    ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, PreFilter, PreFiltered, PreScore, PreScored,
-    Score, Verdict, normalize,
+    ClassKey, Classed, ClusterEvent, Cycle, Feasible, Filter, NodeIndex, Normalize, Plugin, PodInfo,
+    PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict, normalize,
 };
 
 /// Filters by required node affinity and node selector, scores by preferred node affinity.
@@ -14,8 +14,16 @@ impl Plugin for NodeAffinity {
         "NodeAffinity"
     }
 
-    fn helps(&self, event: ClusterEvent, _: &PodInfo) -> bool {
-        matches!(event, ClusterEvent::NodeAdded | ClusterEvent::NodeLabels | ClusterEvent::PodUpdated)
+    fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
+        match event {
+            ClusterEvent::NodeAdded(_) | ClusterEvent::Changed { .. } => true,
+            ClusterEvent::NodeUpdated { what, .. } => what.labels,
+            _ => false,
+        }
+    }
+
+    fn as_classed(&self) -> Option<&dyn Classed> {
+        Some(self)
     }
 
     fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
@@ -59,7 +67,7 @@ impl Filter for NodeAffinity {
 }
 
 impl PreScore for NodeAffinity {
-    fn pre_score(&self, cycle: &mut Cycle<'_>, _: &[NodeIndex]) -> PreScored {
+    fn pre_score(&self, cycle: &mut Cycle<'_>, _: &Feasible<'_>) -> PreScored {
         if cycle.pod.preferred.is_empty() { PreScored::Skip } else { PreScored::Run }
     }
 }
@@ -70,7 +78,24 @@ impl Score for NodeAffinity {
         cycle.pod.preferred.iter().filter(|term| term.matches(name, labels)).map(|term| term.weight).sum()
     }
 
+    fn as_normalize(&self) -> Option<&dyn Normalize> {
+        Some(self)
+    }
+}
+
+impl Normalize for NodeAffinity {
     fn normalize(&self, _: &Cycle<'_>, scores: &mut [i64]) {
         normalize(scores, false);
+    }
+}
+
+impl Classed for NodeAffinity {
+    fn key(&self, pod: &PodInfo, _: &Snapshot, key: &mut ClassKey) -> bool {
+        let any = pod.requirements.is_empty() && pod.preferred.is_empty();
+        key.flag(any);
+        if !any {
+            key.shown(&(&pod.requirements, &pod.preferred));
+        }
+        true
     }
 }

@@ -1,6 +1,8 @@
 //! NodeName: a pod that names its node goes there.
 
-use crate::sched::{ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, Verdict};
+use crate::sched::{
+    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, Snapshot, Verdict,
+};
 
 /// Keeps a pod that names its node off all others.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,8 +13,12 @@ impl Plugin for NodeName {
         "NodeName"
     }
 
-    fn helps(&self, event: ClusterEvent, _: &PodInfo) -> bool {
-        event == ClusterEvent::NodeAdded
+    fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
+        matches!(event, ClusterEvent::NodeAdded(_))
+    }
+
+    fn as_classed(&self) -> Option<&dyn Classed> {
+        Some(self)
     }
 
     fn as_filter(&self) -> Option<&dyn Filter> {
@@ -24,5 +30,12 @@ impl Filter for NodeName {
     fn filter(&self, cycle: &Cycle<'_>, node: NodeIndex) -> Verdict {
         let fits = cycle.pod.node_name().is_none_or(|name| name == &**cycle.snapshot.name(node));
         Verdict::fits_or(fits, || Verdict::unresolvable("node(s) didn't match the requested node name"))
+    }
+}
+
+impl Classed for NodeName {
+    fn key(&self, pod: &PodInfo, _: &Snapshot, key: &mut ClassKey) -> bool {
+        key.optional(pod.node_name());
+        true
     }
 }

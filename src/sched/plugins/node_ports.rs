@@ -1,7 +1,8 @@
 //! NodePorts: a port of a node is taken by one pod only.
 
 use crate::sched::{
-    ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, PreFilter, PreFiltered, Verdict,
+    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, PreFilter, PreFiltered,
+    Snapshot, Verdict,
 };
 
 /// Filters by the ports of the node that a pod takes.
@@ -13,8 +14,12 @@ impl Plugin for NodePorts {
         "NodePorts"
     }
 
-    fn helps(&self, event: ClusterEvent, _: &PodInfo) -> bool {
-        matches!(event, ClusterEvent::NodeAdded | ClusterEvent::PodRemoved)
+    fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
+        matches!(event, ClusterEvent::NodeAdded(_) | ClusterEvent::PodRemoved(_))
+    }
+
+    fn as_classed(&self) -> Option<&dyn Classed> {
+        Some(self)
     }
 
     fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
@@ -41,5 +46,13 @@ impl Filter for NodePorts {
         Verdict::fits_or(free, || {
             Verdict::unschedulable("node(s) didn't have free ports for the requested pod ports")
         })
+    }
+}
+
+impl Classed for NodePorts {
+    fn key(&self, pod: &PodInfo, _: &Snapshot, key: &mut ClassKey) -> bool {
+        key.number(pod.host_ports.len() as i64);
+        pod.host_ports.iter().for_each(|port| key.shown(port));
+        true
     }
 }

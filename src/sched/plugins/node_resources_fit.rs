@@ -3,7 +3,8 @@
 
 use crate::sched::framework::Reason;
 use crate::sched::{
-    ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, ResourceId, Score, Snapshot, Verdict,
+    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, ResourceId, Score, Snapshot,
+    Verdict,
 };
 
 /// Filters by resources, scores by what is left of CPU and memory.
@@ -65,14 +66,19 @@ impl Plugin for NodeResourcesFit {
         "NodeResourcesFit"
     }
 
-    fn helps(&self, event: ClusterEvent, _: &PodInfo) -> bool {
-        matches!(
-            event,
-            ClusterEvent::NodeAdded
-                | ClusterEvent::NodeAllocatable
-                | ClusterEvent::PodRemoved
-                | ClusterEvent::PodUpdated
-        )
+    fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
+        match event {
+            ClusterEvent::NodeAdded(_)
+            | ClusterEvent::PodUpdated { .. }
+            | ClusterEvent::PodRemoved(_)
+            | ClusterEvent::Changed { .. } => true,
+            ClusterEvent::NodeUpdated { what, .. } => what.allocatable,
+            _ => false,
+        }
+    }
+
+    fn as_classed(&self) -> Option<&dyn Classed> {
+        Some(self)
     }
 
     fn as_filter(&self) -> Option<&dyn Filter> {
@@ -107,6 +113,23 @@ impl Score for NodeResourcesFit {
             [used[0].saturating_add(pod.assumed_use[0]), used[1].saturating_add(pod.assumed_use[1])],
             [ResourceId::CPU, ResourceId::MEMORY].map(|resource| snapshot.allocatable(resource, node)),
         )
+    }
+}
+
+/// Writes what a pod asks for.
+pub(super) fn requests_key(pod: &PodInfo, key: &mut ClassKey) {
+    key.number(pod.requests.len() as i64);
+    for (resource, amount) in &pod.requests {
+        key.number(resource.number());
+        key.number(*amount);
+    }
+    pod.assumed_use.into_iter().for_each(|amount| key.number(amount));
+}
+
+impl Classed for NodeResourcesFit {
+    fn key(&self, pod: &PodInfo, _: &Snapshot, key: &mut ClassKey) -> bool {
+        requests_key(pod, key);
+        true
     }
 }
 

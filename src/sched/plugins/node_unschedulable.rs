@@ -3,7 +3,9 @@
 use k8s_openapi::api::core::v1::Taint;
 
 use crate::api::predicates::tolerates;
-use crate::sched::{ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, Verdict};
+use crate::sched::{
+    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, Snapshot, Verdict,
+};
 
 /// Keeps pods off cordoned nodes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,8 +26,16 @@ impl Plugin for NodeUnschedulable {
         "NodeUnschedulable"
     }
 
-    fn helps(&self, event: ClusterEvent, _: &PodInfo) -> bool {
-        matches!(event, ClusterEvent::NodeAdded | ClusterEvent::NodeTaints | ClusterEvent::PodUpdated)
+    fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
+        match event {
+            ClusterEvent::NodeAdded(_) | ClusterEvent::Changed { .. } => true,
+            ClusterEvent::NodeUpdated { what, .. } => what.taints,
+            _ => false,
+        }
+    }
+
+    fn as_classed(&self) -> Option<&dyn Classed> {
+        Some(self)
     }
 
     fn as_filter(&self) -> Option<&dyn Filter> {
@@ -37,5 +47,12 @@ impl Filter for NodeUnschedulable {
     fn filter(&self, cycle: &Cycle<'_>, node: NodeIndex) -> Verdict {
         let fits = !cycle.snapshot.is_unschedulable(node) || tolerates_cordon(cycle.pod);
         Verdict::fits_or(fits, || Verdict::unresolvable("node(s) were unschedulable"))
+    }
+}
+
+impl Classed for NodeUnschedulable {
+    fn key(&self, pod: &PodInfo, _: &Snapshot, key: &mut ClassKey) -> bool {
+        key.flag(tolerates_cordon(pod));
+        true
     }
 }

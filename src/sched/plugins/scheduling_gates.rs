@@ -1,6 +1,6 @@
 //! SchedulingGates: a pod with gates waits until they are taken away.
 
-use crate::sched::{ClusterEvent, Plugin, PodInfo, PreEnqueue, Verdict};
+use crate::sched::{ClusterEvent, Plugin, PodInfo, PreEnqueue, Snapshot, Verdict};
 
 /// Keeps gated pods out of the queue.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,8 +11,8 @@ impl Plugin for SchedulingGates {
         "SchedulingGates"
     }
 
-    fn helps(&self, event: ClusterEvent, _: &PodInfo) -> bool {
-        event == ClusterEvent::PodUpdated
+    fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
+        matches!(event, ClusterEvent::Changed { .. })
     }
 
     fn as_pre_enqueue(&self) -> Option<&dyn PreEnqueue> {

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{Taint, Toleration};
 
 use crate::api::predicates::{Effect, tolerates, untolerated};
 use crate::sched::{
-    ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, PreFilter, PreFiltered, PreScore, PreScored,
-    Score, Verdict, normalize,
+    ClassKey, Classed, ClusterEvent, Cycle, Feasible, Filter, NodeIndex, Normalize, Plugin, PodInfo,
+    PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict, normalize,
 };
 
 /// Filters by hard taints, scores by soft ones.
@@ -38,8 +38,16 @@ impl Plugin for TaintToleration {
         "TaintToleration"
     }
 
-    fn helps(&self, event: ClusterEvent, _: &PodInfo) -> bool {
-        matches!(event, ClusterEvent::NodeAdded | ClusterEvent::NodeTaints | ClusterEvent::PodUpdated)
+    fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
+        match event {
+            ClusterEvent::NodeAdded(_) | ClusterEvent::Changed { .. } => true,
+            ClusterEvent::NodeUpdated { what, .. } => what.taints,
+            _ => false,
+        }
+    }
+
+    fn as_classed(&self) -> Option<&dyn Classed> {
+        Some(self)
     }
 
     fn as_pre_filter(&self) -> Option<&dyn PreFilter> {
@@ -84,7 +92,7 @@ impl Filter for TaintToleration {
 }
 
 impl PreScore for TaintToleration {
-    fn pre_score(&self, cycle: &mut Cycle<'_>, _: &[NodeIndex]) -> PreScored {
+    fn pre_score(&self, cycle: &mut Cycle<'_>, _: &Feasible<'_>) -> PreScored {
         let tolerations = cycle.pod.tolerations();
         let sets = cycle.snapshot.taint_sets();
         let disliked: Vec<_> = sets.iter().map(|taints| disliked(taints, tolerations)).collect();
@@ -105,7 +113,29 @@ impl Score for TaintToleration {
         }
     }
 
+    fn as_normalize(&self) -> Option<&dyn Normalize> {
+        Some(self)
+    }
+}
+
+impl Normalize for TaintToleration {
     fn normalize(&self, _: &Cycle<'_>, scores: &mut [i64]) {
         normalize(scores, true);
+    }
+}
+
+impl Classed for TaintToleration {
+    fn key(&self, pod: &PodInfo, _: &Snapshot, key: &mut ClassKey) -> bool {
+        tolerations_key(pod, key);
+        true
+    }
+}
+
+/// Writes the tolerations of a pod.
+pub(super) fn tolerations_key(pod: &PodInfo, key: &mut ClassKey) {
+    key.number(pod.tolerations().len() as i64);
+    for toleration in pod.tolerations() {
+        let own = [&toleration.key, &toleration.operator, &toleration.value, &toleration.effect];
+        own.into_iter().for_each(|text| key.optional(text.as_deref()));
     }
 }

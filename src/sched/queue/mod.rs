@@ -26,7 +26,7 @@ use std::time::Duration;
 use heap::Heap;
 
 use super::framework::Profile;
-use super::{ClusterEvent, PodInfo};
+use super::{ClusterEvent, PodInfo, Snapshot};
 use crate::api::ObjectKey;
 
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
@@ -96,7 +96,7 @@ impl Queue {
     }
 
     /// A pod came, or changed. A change that could matter brings a waiting pod back.
-    pub fn add(&mut self, pod: Arc<PodInfo>, now: Duration) {
+    pub fn add(&mut self, pod: Arc<PodInfo>, snapshot: &Snapshot, now: Duration) {
         let key = pod.key.clone();
         let Some(entry) = self.pods.get_mut(&key).filter(|entry| entry.pod.pod.uid == pod.uid) else {
             self.remove(&key);
@@ -108,11 +108,13 @@ impl Queue {
             return;
         };
         let differs = entry.pod.pod.differs(&pod);
-        entry.pod.pod = pod;
+        let old = std::mem::replace(&mut entry.pod.pod, pod.clone());
         match entry.place {
             // It may sort elsewhere now.
             Place::Active | Place::Gated if differs => self.activate(&key),
-            Place::Unschedulable { .. } if differs => self.wake(&key, ClusterEvent::PodUpdated, now),
+            Place::Unschedulable { .. } if differs => {
+                self.wake(&key, &ClusterEvent::Changed { old: &old, new: &pod }, snapshot, now);
+            }
             _ => {}
         }
     }
@@ -153,10 +155,10 @@ impl Queue {
     }
 
     /// Something happened: pods that it could help come back.
-    pub fn happened(&mut self, event: ClusterEvent, now: Duration) {
+    pub fn happened(&mut self, event: &ClusterEvent<'_>, snapshot: &Snapshot, now: Duration) {
         let waiting: Vec<_> = self.unschedulable.iter().map(|(_, key)| key.clone()).collect();
         for key in waiting {
-            self.wake(&key, event, now);
+            self.wake(&key, event, snapshot, now);
         }
     }
 
@@ -192,10 +194,10 @@ impl Queue {
         }
     }
 
-    fn wake(&mut self, key: &ObjectKey, event: ClusterEvent, now: Duration) {
+    fn wake(&mut self, key: &ObjectKey, event: &ClusterEvent<'_>, snapshot: &Snapshot, now: Duration) {
         let Some(entry) = self.pods.get(key) else { return };
         let helps = |name: &&'static str| {
-            self.profile.get(name).is_none_or(|plugin| plugin.helps(event, &entry.pod.pod))
+            self.profile.get(name).is_none_or(|plugin| plugin.helps(event, &entry.pod.pod, snapshot))
         };
         // Rejected by no plugin at all: there was no node.
         if !(entry.plugins.is_empty() || entry.plugins.iter().any(helps)) {

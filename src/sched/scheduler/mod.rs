@@ -1,5 +1,6 @@
 //! The scheduler as a running thing: how it is put together, started and ended.
 
+mod around;
 mod bind;
 mod books;
 mod run;
@@ -14,6 +15,7 @@ use super::notices::Notices;
 use crate::api::selector::{FieldSelector, FieldTerm};
 use crate::client::{Change, Client, Events, Informer};
 use crate::env::Env;
+use around::Surroundings;
 use run::{Message, Run};
 
 /// The name by which pods ask for the scheduler, unless they say otherwise.
@@ -26,6 +28,7 @@ pub struct Scheduler {
     waiting: WaitingPods,
     pods: Informer<Pod>,
     nodes: Informer<Node>,
+    around: Surroundings,
 }
 
 /// What a scheduler is made of.
@@ -147,7 +150,9 @@ impl SchedulerBuilder {
         let nodes = Informer::<Node>::builder(client.clone())
             .on_change(move |change| send(&nodes_to_run, node_message(change)))
             .start(&env);
-        let scheduler = Scheduler { env: env.clone(), waiting: self.waiting.clone(), pods, nodes };
+        let around = around::watch(&client, &self.profile, &inbox, &env);
+        let lists = 2 + around.lists();
+        let scheduler = Scheduler { env: env.clone(), waiting: self.waiting.clone(), pods, nodes, around };
         let run = Run::new(
             name.clone(),
             Arc::new(self.profile),
@@ -157,10 +162,12 @@ impl SchedulerBuilder {
             Events::new(&name, client, &env),
             self.waiting,
             inbox,
+            lists,
         );
         env.tasks.spawn("scheduler", run.run(messages));
         scheduler.pods.synced().await;
         scheduler.nodes.synced().await;
+        scheduler.around.synced().await;
         scheduler
     }
 }

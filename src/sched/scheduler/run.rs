@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::super::framework::{Binding, Cycle, Permission, Profile, Verdict, WaitingPods};
 use super::super::notices::Notices;
-use super::super::{Decision, Diagnosis, NodeIndex, PodInfo, decide};
+use super::super::{Boards, Decision, Diagnosis, NodeIndex, PodInfo};
 use super::bind::{self, Failure, Held};
 use super::books::Books;
 use crate::client::{Client, Events};
@@ -30,15 +30,27 @@ pub(super) enum Message {
     Node(Arc<Node>),
     /// A node went.
     NodeGone(Arc<Node>),
-    /// One of the two first lists is in.
+    /// Something about the rest of the cluster.
+    Around(Around),
+    /// One of the first lists is in.
     Synced,
     /// A pod was bound, or was not.
     Bound { pod: Arc<PodInfo>, node: Arc<str>, result: Result<(), Failure> },
 }
 
+/// What the books are to note.
+pub(super) struct Around(pub(super) Box<dyn FnOnce(&mut Books, Duration) + Send>);
+
+impl std::fmt::Debug for Around {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Around")
+    }
+}
+
 /// All that the loop works with.
 pub(super) struct Run {
     books: Books,
+    boards: Boards,
     profile: Arc<Profile>,
     client: Arc<dyn Client>,
     env: Env,
@@ -50,7 +62,8 @@ pub(super) struct Run {
     draw: Stream,
     start: Instant,
     bindings: Arc<Semaphore>,
-    synced: u8,
+    /// How many lists are not in yet: until then no pod has its turn.
+    unsynced: usize,
 }
 
 /// What a pod's turn came to.
@@ -71,10 +84,12 @@ impl Run {
         events: Events,
         waiting: WaitingPods,
         inbox: mpsc::UnboundedSender<Message>,
+        lists: usize,
     ) -> Self {
         Self {
             draw: env.random.stream(&format!("sched/{name}")),
             books: Books::new(name, profile.clone()),
+            boards: Boards::default(),
             start: env.clock.instant(),
             profile,
             client,
@@ -84,7 +99,7 @@ impl Run {
             waiting,
             inbox,
             bindings: Arc::new(Semaphore::new(BINDINGS)),
-            synced: 0,
+            unsynced: lists,
         }
     }
 
@@ -94,12 +109,12 @@ impl Run {
                 self.hear(message);
             }
             self.books.expire(self.now());
-            if self.synced == 2 && self.turn() {
+            if self.unsynced == 0 && self.turn() {
                 // Others run, and what they make happen is heard before the next decision.
                 tokio::task::yield_now().await;
                 continue;
             }
-            let due = self.books.next_due().filter(|_| self.synced == 2).map(|due| self.start + due);
+            let due = self.books.next_due().filter(|_| self.unsynced == 0).map(|due| self.start + due);
             let clock = self.env.clock.clone();
             let wait = async {
                 match due {
@@ -128,9 +143,10 @@ impl Run {
             Message::PodGone(pod) => self.books.gone(pod, now),
             Message::Node(node) => self.books.node(node, now),
             Message::NodeGone(node) => {
-                self.books.node_gone(node.metadata.name.as_deref().unwrap_or_default())
+                self.books.node_gone(node.metadata.name.as_deref().unwrap_or_default(), now);
             }
-            Message::Synced => self.synced += 1,
+            Message::Around(Around(note)) => note(&mut self.books, now),
+            Message::Synced => self.unsynced -= 1,
             Message::Bound { pod, node, result: Ok(()) } => {
                 self.books.bound(&pod, now);
                 let message = format!("Successfully assigned {} to {node}", pod.key);
@@ -188,14 +204,14 @@ impl Run {
     }
 
     fn decide(&mut self, pod: &Arc<PodInfo>) -> Turn {
-        let mut cycle = Cycle::new(pod, &self.books.snapshot);
-        let node = match decide(&self.profile, &mut cycle, &self.draw) {
+        let snapshot = &self.books.snapshot;
+        let node = match self.boards.decide(&self.profile, snapshot, pod, &self.draw) {
             Decision::Place(node) => node,
             Decision::Reject(diagnosis) => return Turn::Unschedulable(diagnosis),
             Decision::Fail { message, .. } => return Turn::Error(message),
         };
-        let name = self.books.snapshot.name(node).clone();
-        match self.claim(&cycle, node) {
+        let name = snapshot.name(node).clone();
+        match self.claim(&Cycle::new(pod, snapshot), node) {
             Ok(held) => Turn::Bind { node: name, held },
             Err(turn) => {
                 for (_, plugin) in self.profile.reserves() {

@@ -8,28 +8,53 @@
 //! node that is not known yet, and a node may go before its pods do: its row then stays, unlisted,
 //! until the last of them is gone.
 
+mod catalog;
+mod changes;
+mod kinds;
 mod names;
+mod owners;
+mod taints;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Node, Taint};
+use k8s_openapi::api::core::v1::{Node, NodeStatus, Taint};
 
+pub(super) use catalog::KindVisitor;
+pub use catalog::{Catalog, Catalogued, ObjectKind, Shelf};
+pub use changes::{Change, Changes};
+pub(super) use kinds::{KindId, PodKind};
 pub use names::{ResourceId, ResourceNames};
+pub use owners::Controller;
 
 use super::PodInfo;
+use super::wishes::{Labels, Wishes};
 use crate::api::predicates::{HostPort, Resources};
+use crate::api::selector::LabelSelector;
 use crate::env::HashMap;
+use kinds::{Kinds, WishesId};
+use owners::Owners;
+use taints::TaintSets;
 
 /// A node's place in the columns. It is good for as long as the snapshot is not changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeIndex(u32);
 
 impl NodeIndex {
-    fn at(self) -> usize {
+    /// The place in any column.
+    pub(super) fn number(self) -> usize {
         self.0 as usize
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(number: u32) -> Self {
+        Self(number)
+    }
+
+    fn at(self) -> usize {
+        self.number()
     }
 }
 
@@ -42,7 +67,11 @@ pub struct Snapshot {
     /// The nodes that are there, in the order of their indices.
     listed: Vec<NodeIndex>,
     placed: HashMap<String, (NodeIndex, Arc<PodInfo>)>,
-    taint_sets: Vec<Arc<[Taint]>>,
+    taint_sets: TaintSets,
+    pod_kinds: Kinds,
+    owners: Owners,
+    namespaces: BTreeMap<String, Labels>,
+    catalog: Catalog,
 
     // Columns, by node.
     names: Vec<Arc<str>>,
@@ -52,12 +81,12 @@ pub struct Snapshot {
     assumed_use: Vec<[i64; 2]>,
     ports: Vec<BTreeMap<HostPort, u32>>,
     pods: Vec<BTreeMap<String, Arc<PodInfo>>>,
-    changed: Vec<u64>,
+    kinds: Vec<Vec<(KindId, u32)>>,
     // Columns, by resource and node.
     allocatable: Vec<Vec<i64>>,
     requested: Vec<Vec<i64>>,
 
-    clock: u64,
+    changes: Changes,
 }
 
 impl Snapshot {
@@ -121,10 +150,11 @@ impl Snapshot {
         self.unschedulable[node.at()]
     }
 
-    /// The distinct sets of taints, by the number that [`taint_set`](Self::taint_set) gives.
+    /// The distinct sets of taints, by the number that [`taint_set`](Self::taint_set) gives. Some may be no node's
+    /// any more; a number stays a set's for as long as a node has it.
     #[must_use]
     pub fn taint_sets(&self) -> &[Arc<[Taint]>] {
-        &self.taint_sets
+        self.taint_sets.all()
     }
 
     /// Which set of taints a node has.
@@ -171,7 +201,112 @@ impl Snapshot {
     /// snapshot. What was derived from a node before is still good if this has not moved.
     #[must_use]
     pub fn changed(&self, node: NodeIndex) -> u64 {
-        self.changed[node.at()]
+        self.changes.of(node)
+    }
+
+    /// What changed, in order.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Whether a node is there: not only named by pods, and not gone.
+    #[must_use]
+    pub fn is_listed(&self, node: NodeIndex) -> bool {
+        self.nodes[node.at()].is_some()
+    }
+
+    /// The kinds of the pods on a node, and how many of each there are.
+    pub(super) fn kinds(&self, node: NodeIndex) -> impl Iterator<Item = (KindId, &PodKind, u32)> {
+        self.kinds[node.at()].iter().map(|(id, pods)| (*id, &**self.pod_kinds.get(*id), *pods))
+    }
+
+    /// What placed pods say of others, each once.
+    pub(super) fn wishes(&self) -> impl Iterator<Item = (WishesId, &Wishes)> {
+        self.pod_kinds.wishes()
+    }
+
+    /// The namespaces that are there, with their labels.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = (&String, &Labels)> {
+        self.namespaces.iter()
+    }
+
+    /// The labels of a namespace; none where it is not there.
+    #[must_use]
+    pub fn namespace_labels(&self, name: &str) -> &BTreeMap<String, String> {
+        static NONE: Labels = Labels::new();
+        self.namespaces.get(name).unwrap_or(&NONE)
+    }
+
+    /// What the services that select a pod and the controller that made it select by; the empty selector where
+    /// there is none.
+    #[must_use]
+    pub fn default_selector(&self, pod: &PodInfo) -> LabelSelector {
+        self.owners.selector_of(pod)
+    }
+
+    /// A namespace came or has these labels now.
+    pub fn set_namespace(&mut self, name: &str, labels: BTreeMap<String, String>) {
+        if self.namespaces.insert(name.to_owned(), labels.clone()).as_ref() != Some(&labels) {
+            // Anybody's terms may mean other pods now.
+            self.changes.forget();
+        }
+    }
+
+    /// A namespace went.
+    pub fn remove_namespace(&mut self, name: &str) {
+        if self.namespaces.remove(name).is_some() {
+            self.changes.forget();
+        }
+    }
+
+    /// A service came or selects by these labels now; by none, it selects nothing.
+    pub fn set_service(&mut self, namespace: &str, name: &str, selector: Option<&BTreeMap<String, String>>) {
+        self.owners.set_service(namespace, name, selector);
+    }
+
+    /// A service went.
+    pub fn remove_service(&mut self, namespace: &str, name: &str) {
+        self.owners.remove_service(namespace, name);
+    }
+
+    /// A controller came or selects by this now; by nothing where its selector cannot be read.
+    pub fn set_controller(
+        &mut self,
+        kind: Controller,
+        namespace: &str,
+        name: &str,
+        selector: Option<LabelSelector>,
+    ) {
+        self.owners.set_controller(kind, namespace, name, selector);
+    }
+
+    /// A controller went.
+    pub fn remove_controller(&mut self, kind: Controller, namespace: &str, name: &str) {
+        self.owners.remove_controller(kind, namespace, name);
+    }
+
+    /// The objects that plugins look up.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Puts an object in that plugins look up, or in the place of its old self, which is returned.
+    pub fn set_object<K: Catalogued>(&mut self, object: Arc<K>) -> Option<Arc<K>> {
+        if let Some(node) = object.node().and_then(|node| self.by_name.get(node)) {
+            self.changes.push(*node, true);
+        }
+        self.catalog.set(object)
+    }
+
+    /// Takes an object out that plugins look up.
+    pub fn remove_object<K: Catalogued>(&mut self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        let old = self.catalog.remove::<K>(namespace, name)?;
+        if let Some(node) = old.node().and_then(|node| self.by_name.get(node)) {
+            self.changes.push(*node, true);
+        }
+        Some(old)
     }
 
     /// Puts a node in, or in the place of its old self, which is returned.
@@ -190,15 +325,17 @@ impl Snapshot {
         }
         let spec = node.spec.as_ref();
         self.unschedulable[at] = spec.is_some_and(|spec| spec.unschedulable == Some(true));
-        self.taints[at] =
-            self.intern_taints(spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default());
+        let taints = spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+        self.taints[at] = self.taint_sets.change(self.taints[at], taints);
         let old = self.nodes[at].replace(node);
         if old.is_none()
             && let Err(place) = self.listed.binary_search(&index)
         {
             self.listed.insert(place, index);
         }
-        self.touch(index);
+        if old.as_deref().is_none_or(|old| differs(old, self.node(index))) {
+            self.changes.push(index, true);
+        }
         old
     }
 
@@ -206,8 +343,11 @@ impl Snapshot {
     pub fn remove_node(&mut self, name: &str) -> Option<Arc<Node>> {
         let index = self.find(name)?;
         let old = self.nodes[index.at()].take();
-        self.listed.retain(|listed| *listed != index);
-        self.touch(index);
+        self.taints[index.at()] = self.taint_sets.change(self.taints[index.at()], &[]);
+        if let Ok(place) = self.listed.binary_search(&index) {
+            self.listed.remove(place);
+        }
+        self.changes.push(index, true);
         self.release(index);
         old
     }
@@ -232,6 +372,7 @@ impl Snapshot {
 
     fn count(&mut self, index: NodeIndex, pod: &PodInfo, sign: i64) {
         let at = index.at();
+        self.count_kind(at, pod, sign > 0);
         for (resource, amount) in &pod.requests {
             self.requested[resource.at()][at] += sign * amount;
         }
@@ -246,12 +387,25 @@ impl Snapshot {
                 self.ports[at].remove(port);
             }
         }
-        self.touch(index);
+        self.changes.push(index, false);
     }
 
-    fn touch(&mut self, index: NodeIndex) {
-        self.clock += 1;
-        self.changed[index.at()] = self.clock;
+    fn count_kind(&mut self, at: usize, pod: &PodInfo, came: bool) {
+        let kinds = &mut self.kinds[at];
+        if came {
+            let id = self.pod_kinds.add(&pod.kind);
+            match kinds.iter_mut().find(|(own, _)| *own == id) {
+                Some((_, pods)) => *pods += 1,
+                None => kinds.push((id, 1)),
+            }
+        } else if let Some(id) = self.pod_kinds.remove(&pod.kind)
+            && let Some(place) = kinds.iter().position(|(own, _)| *own == id)
+        {
+            kinds[place].1 -= 1;
+            if kinds[place].1 == 0 {
+                kinds.swap_remove(place);
+            }
+        }
     }
 
     /// The row of a node of this name, made where there is none.
@@ -272,7 +426,7 @@ impl Snapshot {
             self.assumed_use.push([0; 2]);
             self.ports.push(BTreeMap::new());
             self.pods.push(BTreeMap::new());
-            self.changed.push(0);
+            self.kinds.push(Vec::new());
             for column in self.allocatable.iter_mut().chain(&mut self.requested) {
                 column.push(0);
             }
@@ -298,33 +452,14 @@ impl Snapshot {
             self.requested.push(vec![0; self.names.len()]);
         }
     }
+}
 
-    fn intern_taints(&mut self, taints: &[Taint]) -> u32 {
-        let known = self.taint_sets.iter().position(|set| **set == *taints);
-        let number = known.unwrap_or_else(|| {
-            self.forget_taint_sets();
-            self.taint_sets.push(taints.into());
-            self.taint_sets.len() - 1
-        });
-        u32::try_from(number).expect("fewer sets of taints than nodes")
-    }
-
-    /// Forgets the sets that no node has, once they are many: a taint may carry a time, so sets
-    /// come and go with every lost node.
-    fn forget_taint_sets(&mut self) {
-        let live: BTreeSet<u32> = self.listed.iter().map(|node| self.taints[node.at()]).collect();
-        if self.taint_sets.len() < 2 * live.len() + 16 {
-            return;
-        }
-        let sets = std::mem::take(&mut self.taint_sets);
-        let mut renumbered = vec![0; sets.len()];
-        for old in live {
-            renumbered[old as usize] =
-                u32::try_from(self.taint_sets.len()).expect("no more sets than before");
-            self.taint_sets.push(sets[old as usize].clone());
-        }
-        for number in &mut self.taints {
-            *number = renumbered.get(*number as usize).copied().unwrap_or(0);
-        }
-    }
+/// Whether anything differs that could change a decision: a heartbeat does not.
+fn differs(old: &Node, new: &Node) -> bool {
+    let told = |node: &Node| node.status.clone().map(|status| NodeStatus { conditions: None, ..status });
+    old.metadata.uid != new.metadata.uid
+        || old.metadata.labels != new.metadata.labels
+        || old.metadata.annotations != new.metadata.annotations
+        || old.spec != new.spec
+        || told(old) != told(new)
 }

@@ -21,6 +21,10 @@ impl ResourceId {
     pub(super) fn at(self) -> usize {
         self.0.into()
     }
+
+    pub(in crate::sched) fn number(self) -> i64 {
+        self.0.into()
+    }
 }
 
 /// The names that are known, each with its number.
