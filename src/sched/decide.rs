@@ -3,7 +3,11 @@
 //! Every node is looked at, and among the best the choice is drawn: a decision follows from the pod,
 //! the nodes and the draw alone, and not from which nodes happened to be looked at first.
 
-use super::framework::{Cycle, Feasible, MAX_SCORE, PostFiltered, PreFiltered, PreScored, Profile, Verdict};
+use std::collections::BTreeSet;
+
+use super::framework::{
+    Cycle, Feasible, MAX_SCORE, PostFiltered, PreFiltered, PreScored, Profile, Reason, Verdict,
+};
 use super::{Diagnosis, NodeIndex};
 use crate::env::Stream;
 
@@ -60,31 +64,49 @@ pub(super) fn feasible(
     diagnosis: &mut Diagnosis,
 ) -> Result<Vec<NodeIndex>, Decision> {
     let mut skipped = Vec::new();
-    let mut only: Option<(&'static str, Vec<NodeIndex>)> = None;
+    // Who named nodes, and those that all of them named.
+    let mut narrowing = BTreeSet::new();
+    let mut only: Option<Vec<NodeIndex>> = None;
+    let mut refused: Option<(&'static str, Vec<Reason>)> = None;
     for (name, plugin) in profile.pre_filters() {
         match plugin.pre_filter(cycle) {
             PreFiltered::Run | PreFiltered::Reject(Verdict::Fits) => {}
             PreFiltered::Skip => skipped.push(name),
             PreFiltered::Only(mut nodes) => {
                 nodes.sort_unstable();
-                if let Some((_, before)) = &only {
+                narrowing.insert(name);
+                if let Some(before) = &only {
                     nodes.retain(|node| before.binary_search(node).is_ok());
+                    if nodes.is_empty() {
+                        diagnosis.before = format!(
+                            "node(s) didn't satisfy plugin(s) [{}] simultaneously",
+                            listed(&narrowing)
+                        );
+                        diagnosis.plugins.extend(narrowing);
+                        return Ok(Vec::new());
+                    }
                 }
-                only = Some((name, nodes));
+                only = Some(nodes);
             }
             PreFiltered::Reject(Verdict::Error(message)) => return Err(failure("PreFilter", name, &message)),
-            PreFiltered::Reject(Verdict::Unschedulable(reasons) | Verdict::Unresolvable(reasons)) => {
-                diagnosis.before = reasons.join(", ");
-                diagnosis.plugins.insert(name);
-                return Ok(Vec::new());
+            // Fewer pods could help, and for that the others must have been asked. The last one has its say.
+            PreFiltered::Reject(Verdict::Unschedulable(reasons)) => refused = Some((name, reasons)),
+            PreFiltered::Reject(Verdict::Unresolvable(reasons)) => {
+                refused = Some((name, reasons));
+                break;
             }
         }
     }
+    if let Some((name, reasons)) = refused {
+        diagnosis.before = reasons.join(", ");
+        diagnosis.plugins.insert(name);
+        return Ok(Vec::new());
+    }
     let filters: Vec<_> = profile.filters().filter(|(name, _)| !skipped.contains(name)).collect();
     let candidates: &[NodeIndex] = match &only {
-        Some((name, nodes)) => {
-            let left_out = diagnosis.nodes - nodes.len();
-            diagnosis.skip(name, left_out, format!("node(s) didn't satisfy plugin(s) [{name}]").into());
+        Some(nodes) => {
+            let reason = format!("node(s) didn't satisfy plugin(s) [{}]", listed(&narrowing));
+            diagnosis.skip(narrowing, diagnosis.nodes - nodes.len(), reason.into());
             nodes
         }
         None => cycle.snapshot.nodes(),
@@ -104,6 +126,10 @@ pub(super) fn feasible(
         feasible.push(*node);
     }
     Ok(feasible)
+}
+
+fn listed(names: &BTreeSet<&str>) -> String {
+    names.iter().copied().collect::<Vec<_>>().join(" ")
 }
 
 /// That a plugin could not tell.

@@ -45,10 +45,10 @@ impl Diagnosis {
         }
     }
 
-    /// So many nodes were not looked at, for this reason.
-    pub fn skip(&mut self, plugin: &'static str, nodes: usize, reason: Reason) {
+    /// So many nodes were not looked at, for this reason, which these plugins gave together.
+    pub fn skip(&mut self, plugins: BTreeSet<&'static str>, nodes: usize, reason: Reason) {
         if nodes > 0 {
-            self.plugins.insert(plugin);
+            self.plugins.extend(plugins);
             *self.reasons.entry(reason).or_default() += nodes;
         }
     }

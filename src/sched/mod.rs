@@ -16,6 +16,8 @@ mod boards;
 mod cluster_event;
 mod decide;
 mod diagnosis;
+#[cfg(test)]
+mod differential;
 mod framework;
 mod notices;
 mod pod_info;

@@ -3,7 +3,7 @@
 //! Compiled once a pod, asked once a node. As `k8s.io/component-helpers/scheduling/corev1/nodeaffinity`
 //! (1.36): terms are alternatives, an empty term matches nothing, and so does one that cannot be read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
@@ -15,6 +15,8 @@ pub struct NodeRequirements {
     labels: LabelSelector,
     /// Alternatives; none where there is no affinity.
     terms: Option<Vec<Term>>,
+    /// The nodes that all alternatives together name, where each names some.
+    names: Option<BTreeSet<String>>,
 }
 
 /// Nodes that a pod prefers.
@@ -44,9 +46,13 @@ impl NodeRequirements {
             .as_ref()
             .and_then(|affinity| affinity.node_affinity.as_ref())
             .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
-        let terms =
-            required.map(|required| required.node_selector_terms.iter().filter_map(Term::read).collect());
-        Self { labels, terms }
+        let alternatives = required.map_or(&[][..], |required| &required.node_selector_terms);
+        let named = alternatives.iter().map(named).collect::<Option<Vec<_>>>();
+        Self {
+            labels,
+            terms: required.map(|_| alternatives.iter().filter_map(Term::read).collect()),
+            names: named.filter(|named| !named.is_empty()).map(|named| named.into_iter().flatten().collect()),
+        }
     }
 
     /// Whether every node will do.
@@ -62,22 +68,20 @@ impl NodeRequirements {
             && self.terms.as_ref().is_none_or(|terms| terms.iter().any(|term| term.matches(name, labels)))
     }
 
-    /// The only nodes that can do, where the affinity names them.
+    /// The only nodes that can do, where the affinity names them; none at all where its names contradict each other.
     #[must_use]
-    pub fn names(&self) -> Option<Vec<&str>> {
-        use crate::api::selector::Operator;
-        let mut names = Vec::new();
-        for term in self.terms.as_ref()? {
-            let listed = term.fields.iter().find_map(|field| match &field.operator {
-                Operator::In(values) => Some(values),
-                _ => None,
-            });
-            names.extend(listed?.iter().map(String::as_str));
-        }
-        names.sort_unstable();
-        names.dedup();
-        Some(names)
+    pub fn names(&self) -> Option<&BTreeSet<String>> {
+        self.names.as_ref()
     }
+}
+
+/// The nodes that a term names, if it does: what all its lists of names have in common.
+fn named(term: &NodeSelectorTerm) -> Option<BTreeSet<String>> {
+    let fields = term.match_fields.iter().flatten();
+    let lists = fields
+        .filter(|field| field.key == NAME && field.operator == "In")
+        .map(|field| field.values.iter().flatten().cloned().collect::<BTreeSet<_>>());
+    lists.reduce(|common, list| &common & &list)
 }
 
 impl PreferredTerm {
@@ -189,7 +193,15 @@ mod tests {
     #[test]
     fn a_pod_bound_by_name_names_its_nodes() {
         let term = json!({"matchFields": [expression("metadata.name", "In", &["b", "a"])]});
-        assert_eq!(pod(json!({}), Some(json!([term.clone(), term.clone()]))).names(), Some(vec!["a", "b"]));
+        let names =
+            |terms| pod(json!({}), terms).names().map(|names| names.iter().cloned().collect::<Vec<_>>());
+        let both = Some(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(names(Some(json!([term.clone(), term.clone()]))), both);
+        let conflict =
+            json!({"matchFields": [expression(NAME, "In", &["a"]), expression(NAME, "In", &["b"])]});
+        assert_eq!(names(Some(json!([conflict.clone()]))), Some(vec![]));
+        assert_eq!(names(Some(json!([conflict, term.clone()]))), both);
+        assert_eq!(names(Some(json!([]))), None);
         let other = json!({"matchExpressions": [expression("zone", "Exists", &[])]});
         assert_eq!(pod(json!({}), Some(json!([term, other]))).names(), None);
         assert_eq!(pod(json!({}), None).names(), None);

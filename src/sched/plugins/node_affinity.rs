@@ -50,6 +50,9 @@ impl PreFilter for NodeAffinity {
         }
         // A pod of a DaemonSet names its node: there is no need to ask all the others.
         match cycle.pod.requirements.names() {
+            Some(names) if names.is_empty() => {
+                PreFiltered::Reject(Verdict::unresolvable("pod affinity terms conflict"))
+            }
             Some(names) => {
                 PreFiltered::Only(names.iter().filter_map(|name| cycle.snapshot.find(name)).collect())
             }

@@ -96,9 +96,7 @@ impl PreScore for TaintToleration {
         let tolerations = cycle.pod.tolerations();
         let sets = cycle.snapshot.taint_sets();
         let disliked: Vec<_> = sets.iter().map(|taints| disliked(taints, tolerations)).collect();
-        if disliked.iter().all(|count| *count == 0) {
-            return PreScored::Skip;
-        }
+        // Where no taint is disliked, every node is given the highest score.
         cycle.note(Disliked(disliked));
         PreScored::Run
     }
