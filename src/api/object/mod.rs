@@ -90,6 +90,29 @@ impl Object {
         revision: Revision,
         mut tree: Value,
     ) -> Result<Self, DecodeError> {
+        Self::close(resource, revision, &mut tree)
+    }
+
+    /// The same, with its [tree](Object::tree), which nobody has to decode for as long as it is held.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Object::from_tree`].
+    pub fn with_tree(
+        resource: Arc<Resource>,
+        revision: Revision,
+        mut tree: Value,
+    ) -> Result<(Self, Arc<Value>), DecodeError> {
+        let object = Self::close(resource, revision, &mut tree)?;
+        if revision != Revision::NONE {
+            tree["metadata"]["resourceVersion"] = revision.to_string().into();
+        }
+        let tree = Arc::new(tree);
+        *object.views().tree.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&tree);
+        Ok((object, tree))
+    }
+
+    fn close(resource: Arc<Resource>, revision: Revision, tree: &mut Value) -> Result<Self, DecodeError> {
         let wrong = |what: &str| DecodeError {
             what: format!("{} as an object", resource.kind),
             source: serde::de::Error::custom(format!("expected {what}")),
@@ -102,7 +125,7 @@ impl Object {
             .as_object_mut()
             .ok_or_else(|| wrong("metadata to be a JSON object"))?
             .remove("resourceVersion");
-        let body = serde_json::to_vec(&tree)
+        let body = serde_json::to_vec(tree)
             .map_err(|source| DecodeError { what: format!("{} as JSON", resource.kind), source })?;
         // Boxed, so that no room is kept for more.
         let body = Bytes::from(body.into_boxed_slice());
@@ -484,6 +507,21 @@ mod tests {
         object.sweep();
         assert!(object.views().typed.lock().unwrap().is_empty(), "nothing holds its room");
         assert!(Arc::ptr_eq(&held, &object.tree()), "what is held is still shared");
+    }
+
+    #[test]
+    fn a_tree_that_is_held_is_the_one_that_would_be_decoded() {
+        for revision in [Revision::NONE, Revision(7)] {
+            let row = config_map(json!({})).resource().clone();
+            let given = json!({"metadata": {"name": "a", "resourceVersion": "5"}, "data": {"a": "b"}});
+            let (object, held) = Object::with_tree(row.clone(), revision, given.clone()).unwrap();
+            assert!(Arc::ptr_eq(&held, &object.tree()));
+            let decoded: Value = serde_json::from_slice(&object.encode()).unwrap();
+            assert_eq!(*held, decoded);
+            assert_eq!(object, Object::from_tree(row, revision, given).unwrap());
+            drop(held);
+            assert_eq!(*object.tree(), decoded);
+        }
     }
 
     #[test]

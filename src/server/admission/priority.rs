@@ -147,10 +147,10 @@ async fn default_class(request: &AdmissionRequest<'_>) -> Result<Option<Object>,
     };
     let cached = request.server.cached();
     // Mostly there is none; then nothing is decoded, and no cache is kept.
-    let count = ListOptions { count_only: true, ..ListOptions::default() };
+    let keys = ListOptions { keys_only: true, ..ListOptions::default() };
     let range = KeyRange::prefix(row.storage_key(None, None));
-    let held = cached.store().list(range, count).await.map_err(|error| store_error(&error))?;
-    if held.count == 0 {
+    let held = cached.store().list(range, keys).await.map_err(|error| store_error(&error))?;
+    if held.items.is_empty() {
         return Ok(None);
     }
     let page = cached.list(&row, &ListQuery::default()).await.map_err(|error| store_error(&error))?;
