@@ -10,7 +10,7 @@ use crate::workload::{Churn, Workload};
 use crate::world::{World, create_pods};
 
 /// How long pods that are to be bound within the run, and are none of those measured, are waited for.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What came of a run.
 #[derive(Clone, Debug)]

@@ -85,6 +85,8 @@ pub(crate) async fn calls(watchers: usize) -> Calls {
     let mut made = Vec::with_capacity(PODS);
     for _ in 0..PODS {
         made.push(create(&*client, &pods, like.clone()).await);
+        // Nothing that is in memory makes a caller wait: the informers need their turns.
+        tokio::task::yield_now().await;
     }
     let newest = made.last().map(Object::revision).expect("a pod");
     for informer in &informers {
@@ -106,13 +108,12 @@ pub(crate) async fn calls(watchers: usize) -> Calls {
     let before = cpu();
     for binding in &bindings {
         DefaultBinder.bind(binding).await.expect("it is bound");
+        tokio::task::yield_now().await;
     }
     let last = bindings.last().map(|binding| binding.pod.key.clone()).expect("a pod");
     for informer in &informers {
-        while !informer
-            .get(&last)
-            .is_some_and(|pod| pod.spec.as_ref().is_some_and(|own| own.node_name.is_some()))
-        {
+        let is_bound = |pod: Arc<Pod>| pod.spec.as_ref().is_some_and(|own| own.node_name.is_some());
+        while !informer.get(&last).is_some_and(is_bound) {
             tokio::task::yield_now().await;
         }
     }
