@@ -14,6 +14,14 @@ pub(crate) fn cpu() -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
+/// The memory that the machine has left, in bytes; without bound where the system does not tell.
+pub(crate) fn memory_left() -> u64 {
+    let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = told.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kilobytes.map_or(u64::MAX, |kilobytes| kilobytes << 10)
+}
+
 /// Two threads for two cores, and nothing else that works.
 pub(crate) fn two_cores<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,6 +1,9 @@
 //! One run of a workload.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
+
+use futures_util::future::{Either, select};
 
 use crate::churn;
 use crate::counted::{Counted, Counts};
@@ -11,6 +14,9 @@ use crate::world::{World, create_pods};
 
 /// How long pods that are to be bound within the run, and are none of those measured, are waited for.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How much memory the machine is to keep.
+const LEAST_MEMORY: u64 = 1 << 30;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -58,9 +64,13 @@ pub(crate) async fn run(workload: Workload, count: usize, limit: Duration) -> Ou
     });
     let (client, pods) = (world.client.clone(), workload.measured);
     let load = world.env.tasks.spawn("load", async move { create_pods(&client, &pods, count).await });
-    let mut end = match world.env.clock.timeout(limit, done).await {
-        Ok(reached) => reached.expect("a watch"),
-        Err(_) => Instant::now(),
+    let mut end = {
+        let short = pin!(short_of_memory(&world));
+        let limited = pin!(world.env.clock.timeout(limit, select(done, short)));
+        match limited.await {
+            Ok(Either::Left((reached, _))) => reached.expect("a watch"),
+            Ok(Either::Right(_)) | Err(_) => Instant::now(),
+        }
     };
     let (bound, samples) = (progress.bound(namespace).min(count), progress.samples());
     load.abort();
@@ -97,6 +107,13 @@ pub(crate) async fn run(workload: Workload, count: usize, limit: Duration) -> Ou
         resident,
         written,
         dropped: bindings.saturating_sub(written),
+    }
+}
+
+/// Waits until the machine has hardly any memory left: a run ends before others have to.
+async fn short_of_memory(world: &World) {
+    while process::memory_left() > LEAST_MEMORY {
+        world.env.clock.sleep(Duration::from_millis(250)).await;
     }
 }
 
