@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
 use k8s_openapi::api::storage::v1::CSINode;
@@ -19,9 +18,6 @@ use crate::counted::Counted;
 use crate::progress::Progress;
 use crate::templates;
 use crate::workload::{Form, Pods, Workload};
-
-/// How many requests of the load are under way at once.
-const IN_FLIGHT: usize = 32;
 
 /// An API server with its store in memory, as the benchmark sets it up: without the step that gives pods the
 /// service accounts of their namespaces, which nobody makes here.
@@ -97,36 +93,30 @@ pub(crate) async fn create(client: &dyn Client, target: &Target, tree: Value) ->
 async fn create_nodes(client: &Arc<dyn Client>, workload: &Workload) {
     let zones = workload.zones;
     let volumes = matches!(workload.measured.form, Form::WithVolume);
-    let (nodes, csi_nodes) = (&target::<Node>(""), &target::<CSINode>(""));
-    let made = stream::iter(0..workload.nodes).map(|number| async move {
+    let (nodes, csi_nodes) = (target::<Node>(""), target::<CSINode>(""));
+    for number in 0..workload.nodes {
         let zone = (!zones.is_empty()).then(|| zones[number % zones.len()]);
         let node = if volumes { templates::node_with_volumes() } else { templates::node(zone) };
-        let made = create(&**client, nodes, node).await;
+        let made = create(&**client, &nodes, node).await;
         if volumes {
-            create(&**client, csi_nodes, templates::csi_node(made.name())).await;
+            create(&**client, &csi_nodes, templates::csi_node(made.name())).await;
         }
-    });
-    made.buffer_unordered(IN_FLIGHT).count().await;
+    }
 }
 
-/// Makes pods of a form, and what they need.
+/// Makes pods of a form, and what they need, one after the other.
+///
+/// Others have their turn after each: a server in the same process answers at once, and makes nobody wait.
 pub(crate) async fn create_pods(client: &Arc<dyn Client>, pods: &Pods, count: usize) {
-    let (namespace, target, maker) = (pods.namespace, &target::<Pod>(pods.namespace), &pods.form.maker());
-    match pods.form {
-        Form::WithVolume => {
-            let made = stream::iter(0..count).map(|number| async move {
-                let mut pod = maker(number);
-                let claim = create_volume(&**client, namespace, number).await;
-                pod["spec"]["volumes"] =
-                    json!([{"name": "vol", "persistentVolumeClaim": {"claimName": claim}}]);
-                create(&**client, target, pod).await;
-            });
-            made.buffer_unordered(IN_FLIGHT).count().await;
+    let (namespace, target, maker) = (pods.namespace, target::<Pod>(pods.namespace), pods.form.maker());
+    for number in 0..count {
+        let mut pod = maker(number);
+        if let Form::WithVolume = pods.form {
+            let claim = create_volume(&**client, namespace, number).await;
+            pod["spec"]["volumes"] = json!([{"name": "vol", "persistentVolumeClaim": {"claimName": claim}}]);
         }
-        _ => {
-            let made = stream::iter(0..count).map(|number| create(&**client, target, maker(number)));
-            made.buffer_unordered(IN_FLIGHT).count().await;
-        }
+        create(&**client, &target, pod).await;
+        tokio::task::yield_now().await;
     }
 }
 
