@@ -115,14 +115,14 @@ impl Events {
 
 /// The reference that names an object in an event.
 pub fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
-    let meta = object.meta().clone();
+    let meta = object.meta();
     ObjectReference {
         api_version: Some(K::api_version(&()).into_owned()),
         kind: Some(K::kind(&()).into_owned()),
-        namespace: meta.namespace,
-        name: meta.name,
-        uid: meta.uid,
-        resource_version: meta.resource_version,
+        namespace: meta.namespace.clone(),
+        name: meta.name.clone(),
+        uid: meta.uid.clone(),
+        resource_version: meta.resource_version.clone(),
         field_path: None,
     }
 }
