@@ -14,8 +14,9 @@ const RUNS: usize = 10;
 /// How long a run may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(300);
 
-const COLUMNS: [&str; 8] =
-    ["pods", "runs", "bound", "p50 of seconds", "peer", "times peer", "resident", "cpu a pod"];
+/// What a row says: how many pods, in how many runs, bound in a second, in the middle one of its seconds, beside
+/// what kube-scheduler was measured at.
+const COLUMNS: [&str; 8] = ["pods", "runs", "bound", "p50", "peer", "times peer", "resident", "cpu a pod"];
 
 pub(crate) fn head() {
     section("kube-scheduler's workloads, through the API server in process", &COLUMNS);

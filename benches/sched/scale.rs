@@ -30,10 +30,7 @@ pub(crate) const ALL: [Scale; 6] = [
 ];
 
 pub(crate) fn head() {
-    section(
-        "many nodes and pods",
-        &["bound", "p50 of seconds", "goal", "times goal", "resident", "cpu a pod"],
-    );
+    section("many nodes and pods", &["bound", "p50", "goal", "times goal", "resident", "cpu a pod"]);
 }
 
 pub(crate) fn print(scale: &Scale) {
