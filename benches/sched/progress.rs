@@ -33,7 +33,10 @@ impl Progress {
     pub(crate) async fn watch(client: Arc<dyn Client>, env: &Env) -> Self {
         let progress = Self(Arc::default());
         let told = progress.clone();
-        let watcher = Informer::<Pod>::builder(client).on_change(move |change| told.hear(change)).start(env);
+        let watcher = Informer::<Pod>::builder(client)
+            .without_managed_fields()
+            .on_change(move |change| told.hear(change))
+            .start(env);
         watcher.synced().await;
         progress
     }

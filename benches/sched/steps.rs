@@ -75,8 +75,9 @@ async fn end(env: Env, server: ApiServer) {
 /// Creates pods and binds them, seen by so many informers.
 pub(crate) async fn calls(watchers: usize) -> Calls {
     let (env, server, client) = start().await;
-    let informers: Vec<_> =
-        (0..watchers).map(|_| Informer::<Pod>::builder(client.clone()).start(&env)).collect();
+    let informers: Vec<_> = (0..watchers)
+        .map(|_| Informer::<Pod>::builder(client.clone()).without_managed_fields().start(&env))
+        .collect();
     for informer in &informers {
         informer.synced().await;
     }

@@ -70,9 +70,10 @@ impl AdmissionPlugin for Priority {
     }
 
     async fn validate(&self, request: &AdmissionRequest<'_>) -> Result<(), Status> {
-        let Some(class) = request.object().filter(|_| !request.concerns("", "pods", "")) else {
+        if request.concerns("", "pods", "") {
             return Ok(());
-        };
+        }
+        let Some(class) = request.object() else { return Ok(()) };
         if class["globalDefault"] != true {
             return Ok(());
         }
