@@ -182,7 +182,8 @@ impl Board {
         }
         let scores = profile.placed(|plugin| plugin.as_score()).map(|(place, _, _)| place);
         asked.scores = scores.filter(|place| !skipped.contains(place) && !beyond(*place)).collect();
-        let others = asked != self.asked || !asked.beyond.is_empty();
+        let anew = |place: &usize| !domains(profile, *place).outlasts();
+        let others = asked != self.asked || asked.beyond.iter().any(anew);
         self.asked = asked;
         Ok(others)
     }

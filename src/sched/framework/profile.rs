@@ -147,7 +147,9 @@ impl Default for Profile {
             .weighted(plugins::InterPodAffinity::default(), 2)
             .plugin(plugins::Preemption)
             .plugin(plugins::NodeResourcesBalancedAllocation)
+            .plugin(plugins::ImageLocality)
             .plugin(plugins::DefaultBinder)
+            .plugin(plugins::NodeDeclaredFeatures)
     }
 }
 
