@@ -150,6 +150,7 @@ impl SchedulerBuilder {
         let nodes = Informer::<Node>::builder(client.clone())
             .on_change(move |change| send(&nodes_to_run, node_message(change)))
             .start(&env);
+        self.profile.start(&client, &env);
         let around = around::watch(&client, &self.profile, &inbox, &env);
         let lists = 2 + around.lists();
         let scheduler = Scheduler { env: env.clone(), waiting: self.waiting.clone(), pods, nodes, around };
