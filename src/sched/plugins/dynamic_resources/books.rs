@@ -178,7 +178,9 @@ impl Books {
         self.pending.remove(uid(planned));
         let done = self.done.entry(pod.uid.clone()).or_default();
         let made = done.made.as_ref().is_some_and(|made| uid(made) == uid(claim));
-        if !made {
+        if made {
+            done.made = Some(claim.clone());
+        } else {
             done.reserved.push(claim.clone());
         }
         let written = Written { claim: claim.clone(), pod: made.then(|| pod.uid.clone()) };
