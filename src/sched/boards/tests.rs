@@ -52,7 +52,7 @@ fn story(name: u8, cpu: u8, memory: u8, kind: u8) -> NodeStory {
     };
     // What nodes have of an image differs, and half of them have none.
     let images = |numbers: &[u8]| {
-        let image = |number: &u8| json!({"names": [format!("i{number}:latest")], "sizeBytes": i64::from(memory) * 200 << 20});
+        let image = |number: &u8| json!({"names": [format!("i{number}:latest")], "sizeBytes": (i64::from(memory) * 200) << 20});
         story.clone().status("images", numbers.iter().map(image).collect())
     };
     match (name + cpu) % 6 {

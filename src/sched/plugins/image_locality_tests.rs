@@ -86,8 +86,7 @@ proptest! {
         for node in &nodes {
             snapshot.set_node(node.clone());
         }
-        let mut world = World::default();
-        world.nodes = nodes;
+        let world = World { nodes, ..World::default() };
         let judged = reference::judge(&world, &Settings::default(), &story.clone().make());
         let Judgement::Schedulable { nodes, .. } = judged else { panic!("{judged:?}") };
         let expected: Vec<_> = nodes

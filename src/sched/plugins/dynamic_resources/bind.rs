@@ -52,21 +52,24 @@ impl<'a> Writing<'a> {
         Self { plugin, pod: &binding.pod, client: &binding.client, clock: plugin.clock() }
     }
 
-    /// Writes all of a pod's claims, and waits for their devices.
+    /// Writes all of a pod's claims.
     pub(super) async fn run(&self) -> Result<(), BindError> {
         let plan = self.plugin.books().planned(self.pod);
         let Some(plan) = plan else { return Ok(()) };
-        let mut claims = Vec::new();
         for (claim, given) in &plan.claims {
-            if is_reserved_for(claim, &self.pod.uid) {
-                claims.push(claim.clone());
-            } else {
-                claims.push(self.write(claim, claim, given.as_ref()).await.map_err(BindError::Rejected)?);
+            if !is_reserved_for(claim, &self.pod.uid) {
+                self.write(claim, claim, given.as_ref()).await.map_err(BindError::Rejected)?;
             }
         }
         if let Some((made, given)) = &plan.made {
-            claims.push(self.make(made, given).await.map_err(BindError::Rejected)?);
+            self.make(made, given).await.map_err(BindError::Rejected)?;
         }
+        Ok(())
+    }
+
+    /// Waits for the devices of a pod's claims, once they are written.
+    pub(super) async fn ready(&self) -> Result<(), BindError> {
+        let claims = self.plugin.books().written_for(self.pod);
         let waits = |claim: &Arc<ResourceClaim>| {
             let results = allocation(claim).map(results).unwrap_or_default();
             results.iter().any(|result| !conditions(result).is_empty())
@@ -80,15 +83,14 @@ impl<'a> Writing<'a> {
         planned: &ResourceClaim,
         claim: &ResourceClaim,
         given: Option<&AllocationResult>,
-    ) -> Result<Arc<ResourceClaim>, String> {
+    ) -> Result<(), String> {
         let claims = api(self.client, claim);
         let mut claim = claim.clone();
         for tries in 1.. {
             match self.write_once(&claims, claim.clone(), given).await {
                 Ok(written) => {
-                    let written = Arc::new(written);
-                    self.plugin.books().wrote(self.pod, planned, &written);
-                    return Ok(written);
+                    self.plugin.books().wrote(self.pod, planned, &Arc::new(written));
+                    return Ok(());
                 }
                 Err(Wrong::Conflict(_)) if tries < TRIES => {
                     self.clock.sleep(PAUSE).await;
@@ -147,7 +149,7 @@ impl<'a> Writing<'a> {
     }
 
     /// Makes the claim for the pod's extended resources.
-    async fn make(&self, made: &Made, given: &AllocationResult) -> Result<Arc<ResourceClaim>, String> {
+    async fn make(&self, made: &Made, given: &AllocationResult) -> Result<(), String> {
         let mut claim = ResourceClaim::clone(&made.claim);
         // What is made anew is named by the server.
         (claim.metadata.name, claim.metadata.uid) = (None, None);
@@ -156,16 +158,16 @@ impl<'a> Writing<'a> {
             .map_err(|error| format!("create claim for extended resources {}: {error}", shown(&claim)))?;
         let created = Arc::new(created);
         self.plugin.books().made(self.pod, &created);
-        let written = self.write(&made.claim, &created, Some(given)).await?;
+        self.write(&made.claim, &created, Some(given)).await?;
         let status = json!({"status": {"extendedResourceClaimStatus": {
             "requestMappings": made.mappings,
-            "resourceClaimName": name(&written),
+            "resourceClaimName": name(&created),
         }}});
         let pods = Api::<Pod>::namespaced(self.client.clone(), &self.pod.key.namespace);
         pods.merge_patch_status(&self.pod.key.name, &status)
             .await
-            .map_err(|error| format!("update pod {} ExtendedResourceClaimStatus: {error}", self.pod.key))?;
-        Ok(written)
+            .map_err(|error| format!("update pod {} ExtendedResourceClaimStatus: {error}", self.pod.key))
+            .map(drop)
     }
 
     /// Waits until all devices are ready.

@@ -187,6 +187,14 @@ impl Books {
         self.written.insert(uid(claim).to_owned(), written);
     }
 
+    /// The claims of a pod that is to be bound, as they were written.
+    pub(super) fn written_for(&self, pod: &PodInfo) -> Vec<Arc<ResourceClaim>> {
+        let plan = self.plans.get(&pod.uid);
+        let planned = plan.iter().flat_map(|plan| &plan.claims).map(|(claim, _)| self.newest(claim));
+        let made = self.done.get(&pod.uid).and_then(|done| done.made.as_ref());
+        planned.chain(made).cloned().collect()
+    }
+
     /// A pod will not be bound: nothing is pending for it any more. Returns what was written for it.
     pub(super) fn give_back(&mut self, pod: &PodInfo) -> Done {
         if let Some(plan) = self.plans.remove(&pod.uid) {

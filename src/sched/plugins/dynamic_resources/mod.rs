@@ -304,7 +304,9 @@ impl Reserve for DynamicResources {
 #[async_trait]
 impl PreBind for DynamicResources {
     async fn pre_bind(&self, binding: &Binding) -> Result<(), BindError> {
-        Writing::new(self, binding).run().await
+        let writing = Writing::new(self, binding);
+        writing.run().await?;
+        writing.ready().await
     }
 }
 

@@ -63,7 +63,7 @@ impl FakeServer {
         let mut conflicts = self.conflicts.lock().unwrap();
         let mut claims = self.claims.lock().unwrap();
         let (revision, tree) = claims.get_mut(&name).unwrap();
-        let fresh = written["metadata"]["resourceVersion"] == revision.to_string();
+        let fresh = written["metadata"]["resourceVersion"].as_str() == Some(&revision.to_string());
         if *conflicts > 0 || !fresh {
             *conflicts = conflicts.saturating_sub(1);
             let conflict = status::conflict("resource.k8s.io", "resourceclaims", &name, "it changed");
@@ -194,12 +194,12 @@ async fn a_conflict_is_tried_again_and_what_others_did_is_not_undone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_is_not_bound_gives_its_claims_up() {
-    let (mut scene, server, _env) = one(named(&["x"]));
+    let (mut scene, server, env) = one(named(&["x"]));
     let info = scene.reserve(uses("p", &["c"]), "a");
     pre_bind(&scene, &server, &info).await.unwrap();
     server.asked();
     scene.plugin.unreserve(&info, "a");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    env.clock.sleep(Duration::from_secs(1)).await;
     let gone = json!({"reservedFor": [{"$patch": "delete", "uid": "uid-p"}]}).to_string();
     assert_eq!(server.asked(), ["patch resourceclaims c/status".to_owned(), gone]);
     // The claim keeps its device until somebody needs that.
@@ -242,7 +242,7 @@ async fn devices_that_must_be_prepared_are_waited_for() {
 async fn a_claim_is_made_for_extended_resources_and_deleted_if_it_is_of_no_use() {
     let class = json!({"metadata": {"name": "gpu"}, "spec": {"extendedResourceName": "example.com/gpu"}});
     let scene = Scene::of(&["a"]).with::<DeviceClass>(class).slice("p", "a", named(&["x", "y"]));
-    let (mut scene, server, _env) = running(scene, &[claim("d", some(2))]);
+    let (mut scene, server, env) = running(scene, &[claim("d", some(2))]);
     let info = scene.reserve(pod("p").asks("example.com/gpu", "1"), "a");
     pre_bind(&scene, &server, &info).await.unwrap();
     let mapping = json!({"containerName": "c", "resourceName": "example.com/gpu", "requestName": "container-0-request-0"});
@@ -265,7 +265,7 @@ async fn a_claim_is_made_for_extended_resources_and_deleted_if_it_is_of_no_use()
     assert_eq!(scene.fits(uses("q", &["d"])), "-");
     scene.plugin.unreserve(&info, "a");
     scene.snapshot.unplace("uid-p");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    env.clock.sleep(Duration::from_secs(1)).await;
     assert_eq!(server.asked(), ["update resourceclaims made", "delete resourceclaims made"]);
     assert_eq!(scene.fits(uses("q", &["d"])), "+");
 }
@@ -276,14 +276,14 @@ async fn a_claim_in_the_way_gives_its_devices_up() {
     let selector =
         json!({"nodeSelectorTerms": [{"matchExpressions": [{"key": "gone", "operator": "Exists"}]}]});
     has["status"] = json!({"allocation": {"nodeSelector": selector}});
-    let (mut scene, server, _env) = running(Scene::of(&["a"]), &[has]);
+    let (mut scene, server, env) = running(Scene::of(&["a"]), &[has]);
     let info = scene.snapshot.read(uses("p", &["c"]).make());
     let mut cycle = Cycle::new(&info, &scene.snapshot);
     assert_eq!(scene.plugin.pre_filter(&mut cycle), PreFiltered::Run);
     let node = scene.snapshot.find("a").unwrap();
     assert_eq!(scene.plugin.filter(&cycle, node), Verdict::unresolvable(UNAVAILABLE));
     scene.plugin.post_filter(&cycle, &Diagnosis::default());
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    env.clock.sleep(Duration::from_secs(1)).await;
     assert_eq!(server.asked(), ["update resourceclaims c/status"]);
     assert_eq!(server.get("c").status.unwrap_or_default(), Default::default());
 }

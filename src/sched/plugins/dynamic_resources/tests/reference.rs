@@ -177,13 +177,13 @@ fn worlds() -> impl Strategy<Value = (Vec<Value>, Vec<Value>, Vec<usize>)> {
 /// The world as the reference and as the scheduler have it.
 fn both(slices: Vec<Value>, claims: Vec<Value>) -> (World, Scene) {
     let mut scene = Scene::of(&[]);
-    let mut world = World::default();
+    let classes = scene.snapshot.catalog().all::<DeviceClass>().cloned().collect();
+    let mut world = World { device_classes: classes, ..World::default() };
     for (at, name) in NODES.iter().enumerate() {
         let node = node(name).label("name", name).label("zone", &format!("z{at}")).make();
         scene.snapshot.set_node(node.clone());
         world.nodes.push(node);
     }
-    world.device_classes = scene.snapshot.catalog().all::<DeviceClass>().cloned().collect();
     // Slices of a pool say alike how many there are; of one pool, one is always missing.
     let id = |spec: &Value| (spec["driver"].to_string(), spec["pool"].to_string());
     let ids: Vec<_> = slices.iter().map(id).collect();
@@ -227,8 +227,7 @@ proptest! {
         let names: Vec<_> = uses_these.iter().map(|number| named_claim(*number, world.resource_claims.len())).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         let story = uses("p", &names);
-        let mut settings = Settings::default();
-        settings.plugins = vec![(reference::Plugin::DynamicResources, 2)];
+        let settings = Settings { plugins: vec![(reference::Plugin::DynamicResources, 2)], ..Settings::default() };
         let judged = reference::judge(&world, &settings, &story.clone().make());
         let said = scene.said(story.clone());
         match &judged {
