@@ -41,12 +41,13 @@ pub fn decide(profile: &Profile, cycle: &mut Cycle<'_>, draw: &Stream) -> Decisi
     };
     match feasible[..] {
         [] => {
+            let mut said = Vec::new();
             for (_, plugin) in profile.post_filters() {
                 if let PostFiltered::Message(message) = plugin.post_filter(cycle, &diagnosis) {
-                    diagnosis.after = message;
-                    break;
+                    said.push(message);
                 }
             }
+            diagnosis.after = said.join(", ");
             Decision::Reject(Box::new(diagnosis))
         }
         [only] => Decision::Place(only),

@@ -46,6 +46,6 @@ pub use pod_info::PodInfo;
 pub use queue::{Queue, QueuedPod};
 pub use scheduler::{DEFAULT_NAME, Scheduler, SchedulerBuilder};
 pub use snapshot::{
-    Catalog, Catalogued, Change, Changes, Controller, NodeIndex, ObjectKind, ResourceId, ResourceNames,
-    Shelf, Snapshot,
+    Catalog, Catalogued, Change, Changes, Controller, ImageId, NodeIndex, ObjectKind, ResourceId,
+    ResourceNames, Shelf, Snapshot,
 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Pod, PodSpec, Toleration};
+use k8s_openapi::api::core::v1::{Pod, PodResourceClaimStatus, PodSpec, Toleration};
 
 use super::snapshot::{PodKind, ResourceId, ResourceNames};
 use super::wishes::Wishes;
@@ -103,6 +103,13 @@ impl PodInfo {
         self.spec().and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty())
     }
 
+    /// The claims to devices that were made for it.
+    #[must_use]
+    pub fn generated_claims(&self) -> &[PodResourceClaimStatus] {
+        let status = self.pod.status.as_ref();
+        status.and_then(|status| status.resource_claim_statuses.as_deref()).unwrap_or_default()
+    }
+
     /// Whether it is being deleted.
     #[must_use]
     pub fn is_deleting(&self) -> bool {
@@ -116,7 +123,7 @@ impl PodInfo {
         matches!(phase, Some("Succeeded" | "Failed"))
     }
 
-    /// Whether anything but its status differs: what could change a decision.
+    /// Whether anything differs that could change a decision: of its status, the claims that were made for it.
     #[must_use]
     pub fn differs(&self, other: &Self) -> bool {
         self.uid != other.uid
@@ -124,5 +131,6 @@ impl PodInfo {
             || self.pod.metadata.labels != other.pod.metadata.labels
             || self.pod.metadata.annotations != other.pod.metadata.annotations
             || self.is_deleting() != other.is_deleting()
+            || self.generated_claims() != other.generated_claims()
     }
 }

@@ -109,6 +109,11 @@ impl NodeStory {
         self
     }
 
+    pub(super) fn status(mut self, field: &str, value: Value) -> Self {
+        self.0["status"][field] = value;
+        self
+    }
+
     pub(super) fn cordoned(mut self) -> Self {
         self.0["spec"]["unschedulable"] = true.into();
         self

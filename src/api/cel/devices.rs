@@ -3,12 +3,18 @@
 //! Source: `cel/compile.go` of `k8s.io/dynamic-resource-allocation` (1.36). `DRAConsumableCapacity` is on, and
 //! `DRAListTypeAttributes` off: attributes are scalars. What has been stored may ask for `includes` all the same.
 
-use std::sync::LazyLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use k8s_openapi::api::resource::v1::{Device, DeviceAttribute};
 
 use super::functions::Special;
 use super::schema::Declaration;
 use super::types::Type;
-use super::{Environment, Program, TypedError};
+use super::{
+    Activation, Budget, Environment, Key, Map, PER_CALL_LIMIT, Program, Semver, Text, TypedError, Value,
+};
+use crate::api::quantity::Quantity;
 
 const MAX_DOMAIN: i64 = 63;
 const MAX_IDENTIFIER: i64 = 32;
@@ -55,5 +61,82 @@ impl Environment {
             Type::Bool | Type::Any => Ok(()),
             kind => Err(format!("must evaluate to bool or the unknown type, not {}", kind.declared())),
         })
+    }
+}
+
+impl Program {
+    /// Whether a selector holds of a device, which costs no more than [`PER_CALL_LIMIT`].
+    ///
+    /// # Errors
+    /// What of the device cannot be read, what went wrong, or that what it comes to is no truth value.
+    pub fn selects(&self, driver: &str, device: &Device) -> Result<bool, String> {
+        let mut activation = Activation::new();
+        activation.value("device", value(driver, device)?);
+        let mut budget = Budget::with_call_limit(PER_CALL_LIMIT, PER_CALL_LIMIT);
+        match self.evaluate(&activation, &mut budget) {
+            Ok(Value::Bool(truth)) => Ok(truth),
+            Ok(other) => {
+                let kind = other.kind().name();
+                Err(format!("CEL result of type {kind} could not be converted to bool"))
+            }
+            Err(fault) => Err(fault.to_string()),
+        }
+    }
+}
+
+type Entries<'a> = BTreeMap<Key, Value<'a>>;
+
+fn entry<'a>(name: &str, value: Value<'a>) -> (Key, Value<'a>) {
+    (Key::String(name.into()), value)
+}
+
+/// A device as selectors see it.
+fn value<'a>(driver: &'a str, device: &'a Device) -> Result<Value<'a>, String> {
+    let mut attributes = BTreeMap::new();
+    for (name, attribute) in device.attributes.iter().flatten() {
+        let value = attribute_value(attribute).map_err(|error| format!("attribute {name}: {error}"))?;
+        put(&mut attributes, driver, name, value);
+    }
+    let mut capacity = BTreeMap::new();
+    for (name, amount) in device.capacity.iter().flatten() {
+        let amount =
+            Quantity::try_from(&amount.value).map_err(|error| format!("capacity {name}: {error}"))?;
+        put(&mut capacity, driver, name, Value::Quantity(amount));
+    }
+    let fields = [
+        entry("driver", Value::String(Text::Borrowed(driver))),
+        entry("allowMultipleAllocations", Value::Bool(device.allow_multiple_allocations == Some(true))),
+        entry("attributes", by_domain(attributes)),
+        entry("capacity", by_domain(capacity)),
+    ];
+    Ok(Value::Map(Map::Entries(Arc::new(Entries::from(fields)))))
+}
+
+/// Puts a value under its domain, which is the driver's own where none is said.
+fn put<'a>(domains: &mut BTreeMap<&'a str, Entries<'a>>, driver: &'a str, name: &'a str, value: Value<'a>) {
+    let (domain, id) = name.split_once('/').unwrap_or((driver, name));
+    domains.entry(domain).or_default().extend([entry(id, value)]);
+}
+
+/// A domain that is not there is a map of nothing: only what is asked for within is missing then.
+fn by_domain(domains: BTreeMap<&str, Entries<'_>>) -> Value<'_> {
+    let map = |(domain, entries)| entry(domain, Value::Map(Map::Entries(Arc::new(entries))));
+    Value::Map(Map::Domains(Arc::new(domains.into_iter().map(map).collect())))
+}
+
+fn attribute_value(attribute: &DeviceAttribute) -> Result<Value<'_>, String> {
+    if let Some(number) = attribute.int {
+        return Ok(Value::Int(number));
+    }
+    if let Some(truth) = attribute.bool {
+        return Ok(Value::Bool(truth));
+    }
+    if let Some(text) = &attribute.string {
+        return Ok(Value::String(Text::Borrowed(text)));
+    }
+    let Some(version) = &attribute.version else { return Err("unsupported attribute value".to_owned()) };
+    match Semver::parse(version) {
+        Ok(version) => Ok(Value::Semver(Arc::new(version))),
+        Err(error) => Err(format!("parse semantic version: {error}")),
     }
 }

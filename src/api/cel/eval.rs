@@ -224,7 +224,7 @@ impl<'a> Run<'a, '_> {
     fn find(&mut self, of: &Value<'a>, key: &Value<'a>, fine: bool) -> Result<Option<Value<'a>>, Fault> {
         self.scope.meter.look(key.bulk())?;
         match of {
-            Value::Map(map) => match map.find(key)? {
+            Value::Map(map) => match map.find(key)?.or_else(|| map.absent()) {
                 None if !fine => Err(Fault::error(format!("no such key: {}", show(key)))),
                 found => Ok(found),
             },

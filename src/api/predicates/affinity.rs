@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
+use k8s_openapi::api::core::v1::{NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
 use crate::api::selector::{LabelSelector, Requirement};
 
@@ -53,6 +53,34 @@ impl NodeRequirements {
             terms: required.map(|_| alternatives.iter().filter_map(Term::read).collect()),
             names: named.filter(|named| !named.is_empty()).map(|named| named.into_iter().flatten().collect()),
         }
+    }
+
+    /// What a node selector says that is not a pod's: a volume's, or a device's.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be read of it. Empty terms match nothing, and are not looked at.
+    pub fn of_selector(selector: &NodeSelector) -> Result<Self, String> {
+        let mut terms = Vec::new();
+        for term in &selector.node_selector_terms {
+            for one in term.match_expressions.iter().flatten() {
+                Requirement::new(&one.key, &one.operator, one.values.as_deref().unwrap_or_default())
+                    .map_err(|error| error.to_string())?;
+            }
+            for one in term.match_fields.iter().flatten() {
+                match (one.operator.as_str(), one.values.as_deref()) {
+                    ("In" | "NotIn", Some([_])) => {}
+                    ("In" | "NotIn", _) => return Err("must have one element".to_owned()),
+                    (other, _) => {
+                        return Err(format!(
+                            "Unsupported value: {other:?}: supported values: \"In\", \"NotIn\""
+                        ));
+                    }
+                }
+            }
+            terms.extend(Term::read(term));
+        }
+        Ok(Self { labels: LabelSelector::default(), terms: Some(terms) })
     }
 
     /// Whether every node will do.

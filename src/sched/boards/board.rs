@@ -219,7 +219,8 @@ impl Board {
         let both = asked.still.scores.iter().chain(&asked.moving.scores);
         let normalised = |place: &&usize| score(profile, **place).2.as_normalize().is_some();
         asked.normalised = both.filter(normalised).copied().collect();
-        let others = asked != self.asked || !asked.beyond.is_empty();
+        let anew = |place: &usize| !domains(profile, *place).outlasts();
+        let others = asked != self.asked || asked.beyond.iter().any(anew);
         self.asked = asked;
         Ok(others)
     }

@@ -124,6 +124,12 @@ pub trait Domains {
     /// Whether the plugin has anything to say of the class: whether its `PreFilter` has noted anything.
     fn concerns(&self, cycle: &Cycle<'_>) -> bool;
 
+    /// Whether what [`read`](Self::read) wrote of a node stays true while the node does, whatever `PreFilter` notes
+    /// of the others: nodes need not be judged anew then because one of them is another.
+    fn outlasts(&self) -> bool {
+        false
+    }
+
     /// A node changed, came or went. Returns whether so much is another now that the class must begin anew.
     fn follow(&self, cycle: &mut Cycle<'_>, node: NodeIndex) -> bool;
 

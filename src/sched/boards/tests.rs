@@ -41,7 +41,7 @@ fn story(name: u8, cpu: u8, memory: u8, kind: u8) -> NodeStory {
         0 => story,
         _ => story.label(HOSTNAME, &format!("host-{}", name.max(2))).label(ZONE, &format!("z{}", name % 3)),
     };
-    match kind {
+    let story = match kind {
         0 => story.cordoned(),
         1 => story.taint("hard", "NoSchedule"),
         2 => story.taint("soft", "PreferNoSchedule"),
@@ -49,13 +49,24 @@ fn story(name: u8, cpu: u8, memory: u8, kind: u8) -> NodeStory {
         4 => story.label("zone", "b").taint("soft", "PreferNoSchedule"),
         5 => story.gives("pods", "2"),
         _ => story,
+    };
+    // What nodes have of an image differs, and half of them have none.
+    let images = |numbers: &[u8]| {
+        let image = |number: &u8| json!({"names": [format!("i{number}:latest")], "sizeBytes": (i64::from(memory) * 200) << 20});
+        story.clone().status("images", numbers.iter().map(image).collect())
+    };
+    match (name + cpu) % 6 {
+        0 => images(&[1]),
+        1 => images(&[1, 2]),
+        2 => images(&[2]),
+        _ => story,
     }
 }
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
 
-const CLASSES: u8 = 18;
+const CLASSES: u8 = 20;
 /// The class that names its node, for which there is no board.
 const NARROW: u8 = 8;
 
@@ -120,6 +131,11 @@ fn class(number: u8) -> PodStory {
         ),
         12..17 => wish(number - 12, story.app("a")),
         17 => story.app("b"),
+        18 => story.set("containers", json!([{"name": "c", "image": "i1"}, {"name": "d", "image": "i2"}])),
+        19 => story
+            .set("containers", json!([{"name": "c", "image": "i2"}]))
+            .app("a")
+            .set("topologySpreadConstraints", json!([spread(ZONE, 1, "ScheduleAnyway", "a")])),
         _ => story.set("affinity", json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
             "nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]}]}}})),
     }

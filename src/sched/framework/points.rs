@@ -1,10 +1,13 @@
 //! The points at which a pod's way can be extended, from the queue to its node.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::{Classed, ClusterEvent, Diagnosis, NodeIndex, ObjectKind, PodInfo, QueuedPod, Snapshot};
 use super::{Bind, Cycle, PostBind, PreBind, Reason, Verdict};
+use crate::client::Client;
+use crate::env::Env;
 
 /// A plugin: a name, and the points at which it takes part.
 ///
@@ -55,6 +58,10 @@ pub trait Plugin: Send + Sync + 'static {
     fn looks_up(&self) -> &[ObjectKind] {
         &[]
     }
+
+    /// A scheduler with the plugin starts. Where it must act apart from a pod's way to its node, it may do so through
+    /// `client`, in tasks of `env`.
+    fn start(&self, _client: &Arc<dyn Client>, _env: &Env) {}
 
     /// Whether a pod may enter the queue.
     fn as_pre_enqueue(&self) -> Option<&dyn PreEnqueue> {

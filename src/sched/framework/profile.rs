@@ -9,6 +9,8 @@ use super::super::{ClassKey, ObjectKind, PodInfo, QueuedPod, Snapshot, plugins};
 use super::{
     Bind, Filter, MAX_SCORE, Permit, Plugin, PostBind, PostFilter, PreBind, PreEnqueue, PreFilter, Reserve,
 };
+use crate::client::Client;
+use crate::env::Env;
 
 /// Plugins in their order, with the weights of their scores. The default is kube-scheduler's.
 #[derive(Clone)]
@@ -80,6 +82,11 @@ impl Profile {
         self.plugins.iter().flat_map(|(plugin, _)| plugin.looks_up()).copied().collect()
     }
 
+    /// A scheduler with this profile starts.
+    pub(in crate::sched) fn start(&self, client: &Arc<dyn Client>, env: &Env) {
+        self.plugins.iter().for_each(|(plugin, _)| plugin.start(client, env));
+    }
+
     /// How many plugins there are.
     pub(in crate::sched) fn len(&self) -> usize {
         self.plugins.len()
@@ -145,9 +152,12 @@ impl Default for Profile {
             .plugin(plugins::NodeResourcesFit)
             .weighted(plugins::PodTopologySpread::default(), 2)
             .weighted(plugins::InterPodAffinity::default(), 2)
+            .weighted(plugins::DynamicResources::default(), 2)
             .plugin(plugins::Preemption)
             .plugin(plugins::NodeResourcesBalancedAllocation)
+            .plugin(plugins::ImageLocality)
             .plugin(plugins::DefaultBinder)
+            .plugin(plugins::NodeDeclaredFeatures)
     }
 }
 

@@ -1,10 +1,13 @@
 //! NodeResourcesFit: a pod goes where there is enough of all that it asks for, and best where most is
 //! left (least allocated).
 
+use k8s_openapi::api::resource::v1::DeviceClass;
+
+use super::dynamic_resources::class_of;
 use crate::sched::framework::Reason;
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, ResourceId, Score, Snapshot,
-    Verdict,
+    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, ObjectKind, Plugin, PodInfo, ResourceId,
+    Score, Snapshot, Verdict,
 };
 
 /// Filters by resources, scores by what is left of CPU and memory.
@@ -28,8 +31,18 @@ pub(super) fn lacks(snapshot: &Snapshot, pod: &PodInfo, node: NodeIndex) -> Vec<
     };
     // That too many pods are there is never beyond what fewer pods could change.
     let crowded = lack(ResourceId::PODS, 1).map(|lack| Lack { ever: false, ..lack });
+    // What a node has as devices alone is DynamicResources' to judge.
+    let by_devices = |resource| snapshot.allocatable(resource, node) <= 0 && has_class(snapshot, resource);
     let asked = pod.requests.iter().filter(|(resource, _)| *resource != ResourceId::PODS);
+    let asked = asked.filter(|(resource, _)| !by_devices(*resource));
     crowded.into_iter().chain(asked.filter_map(|(resource, amount)| lack(*resource, *amount))).collect()
+}
+
+/// Whether devices of a class stand for a resource.
+///
+/// Source: `shouldDelegateResourceToDRA` of `pkg/scheduler/framework/plugins/noderesources/fit.go` (1.36).
+fn has_class(snapshot: &Snapshot, resource: ResourceId) -> bool {
+    resource > ResourceId::PODS && class_of(snapshot.catalog(), snapshot.resources().name(resource)).is_some()
 }
 
 fn reason(snapshot: &Snapshot, resource: ResourceId) -> Reason {
@@ -66,15 +79,25 @@ impl Plugin for NodeResourcesFit {
         "NodeResourcesFit"
     }
 
-    fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
+    fn helps(&self, event: &ClusterEvent<'_>, pod: &PodInfo, snapshot: &Snapshot) -> bool {
         match event {
             ClusterEvent::NodeAdded(_)
             | ClusterEvent::PodUpdated { .. }
             | ClusterEvent::PodRemoved(_)
             | ClusterEvent::Changed { .. } => true,
             ClusterEvent::NodeUpdated { what, .. } => what.allocatable,
+            ClusterEvent::Object(object) => object.as_kind::<DeviceClass>().is_some_and(|(old, new)| {
+                let resource = |class: &DeviceClass| class.spec.extended_resource_name.clone();
+                // Of a class that is there already, only what it stands for can be another.
+                new.is_some_and(|new| old.is_none_or(|old| resource(old) != resource(new)))
+                    && pod.requests.iter().any(|(resource, _)| has_class(snapshot, *resource))
+            }),
             _ => false,
         }
+    }
+
+    fn looks_up(&self) -> &[ObjectKind] {
+        &[ObjectKind::DeviceClass]
     }
 
     fn as_classed(&self) -> Option<&dyn Classed> {
@@ -127,8 +150,9 @@ pub(super) fn requests_key(pod: &PodInfo, key: &mut ClassKey) {
 }
 
 impl Classed for NodeResourcesFit {
-    fn key(&self, pod: &PodInfo, _: &Snapshot, key: &mut ClassKey) -> bool {
+    fn key(&self, pod: &PodInfo, snapshot: &Snapshot, key: &mut ClassKey) -> bool {
         requests_key(pod, key);
+        pod.requests.iter().for_each(|(resource, _)| key.flag(has_class(snapshot, *resource)));
         true
     }
 }

@@ -152,6 +152,7 @@ impl SchedulerBuilder {
             .without_managed_fields()
             .on_change(move |change| send(&nodes_to_run, node_message(change)))
             .start(&env);
+        self.profile.start(&client, &env);
         let around = around::watch(&client, &self.profile, &inbox, &env);
         let lists = 2 + around.lists();
         let scheduler = Scheduler { env: env.clone(), waiting: self.waiting.clone(), pods, nodes, around };

@@ -10,6 +10,7 @@
 
 mod catalog;
 mod changes;
+mod images;
 mod kinds;
 mod names;
 mod owners;
@@ -20,11 +21,12 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Node, NodeStatus, Taint};
+use k8s_openapi::api::core::v1::{ContainerImage, Node, NodeStatus, Taint};
 
 pub(super) use catalog::KindVisitor;
 pub use catalog::{Catalog, Catalogued, ObjectKind, Shelf};
 pub use changes::{Change, Changes};
+pub use images::ImageId;
 pub(super) use kinds::{KindId, PodKind};
 pub use names::{ResourceId, ResourceNames};
 pub use owners::Controller;
@@ -34,6 +36,7 @@ use super::wishes::{Labels, Wishes};
 use crate::api::predicates::{HostPort, Resources};
 use crate::api::selector::LabelSelector;
 use crate::env::HashMap;
+use images::Images;
 use kinds::{Kinds, WishesId};
 use owners::Owners;
 use taints::TaintSets;
@@ -68,6 +71,7 @@ pub struct Snapshot {
     listed: Vec<NodeIndex>,
     placed: HashMap<String, (NodeIndex, Arc<PodInfo>)>,
     taint_sets: TaintSets,
+    known_images: Images,
     pod_kinds: Kinds,
     owners: Owners,
     namespaces: BTreeMap<String, Labels>,
@@ -78,6 +82,7 @@ pub struct Snapshot {
     nodes: Vec<Option<Arc<Node>>>,
     unschedulable: Vec<bool>,
     taints: Vec<u32>,
+    images: Vec<Vec<ImageId>>,
     assumed_use: Vec<[i64; 2]>,
     ports: Vec<BTreeMap<HostPort, u32>>,
     pods: Vec<BTreeMap<String, Arc<PodInfo>>>,
@@ -161,6 +166,24 @@ impl Snapshot {
     #[must_use]
     pub fn taint_set(&self, node: NodeIndex) -> usize {
         self.taints[node.at()] as usize
+    }
+
+    /// The image of this name, if any node has it. Names are as nodes say them.
+    #[must_use]
+    pub fn image(&self, name: &str) -> Option<ImageId> {
+        self.known_images.find(name)
+    }
+
+    /// The size of an image in bytes, and how many nodes have it.
+    #[must_use]
+    pub fn image_spread(&self, image: ImageId) -> (i64, u32) {
+        self.known_images.spread(image)
+    }
+
+    /// Whether a node has an image.
+    #[must_use]
+    pub fn has_image(&self, node: NodeIndex, image: ImageId) -> bool {
+        self.images[node.at()].binary_search(&image).is_ok()
     }
 
     /// What a node has to give of a resource.
@@ -327,6 +350,10 @@ impl Snapshot {
         self.unschedulable[at] = spec.is_some_and(|spec| spec.unschedulable == Some(true));
         let taints = spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
         self.taints[at] = self.taint_sets.change(self.taints[at], taints);
+        let images = images_of(&node);
+        if self.nodes[at].as_deref().map_or(&[][..], images_of) != images {
+            self.images[at] = self.known_images.change(&self.images[at], images);
+        }
         let old = self.nodes[at].replace(node);
         if old.is_none()
             && let Err(place) = self.listed.binary_search(&index)
@@ -344,6 +371,7 @@ impl Snapshot {
         let index = self.find(name)?;
         let old = self.nodes[index.at()].take();
         self.taints[index.at()] = self.taint_sets.change(self.taints[index.at()], &[]);
+        self.images[index.at()] = self.known_images.change(&self.images[index.at()], &[]);
         if let Ok(place) = self.listed.binary_search(&index) {
             self.listed.remove(place);
         }
@@ -423,6 +451,7 @@ impl Snapshot {
             self.nodes.push(None);
             self.unschedulable.push(false);
             self.taints.push(0);
+            self.images.push(Vec::new());
             self.assumed_use.push([0; 2]);
             self.ports.push(BTreeMap::new());
             self.pods.push(BTreeMap::new());
@@ -452,6 +481,10 @@ impl Snapshot {
             self.requested.push(vec![0; self.names.len()]);
         }
     }
+}
+
+fn images_of(node: &Node) -> &[ContainerImage] {
+    node.status.as_ref().and_then(|status| status.images.as_deref()).unwrap_or_default()
 }
 
 /// Whether anything differs that could change a decision: a heartbeat does not.

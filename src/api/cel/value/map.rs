@@ -21,6 +21,8 @@ pub enum Map<'a> {
     Data { map: &'a serde_json::Map<String, Json>, schema: &'a Schema },
     /// Entries, by key.
     Entries(Arc<BTreeMap<Key, Value<'a>>>),
+    /// Entries, by key, where what is selected by a key that is not there is a map of nothing.
+    Domains(Arc<BTreeMap<Key, Value<'a>>>),
 }
 
 /// A key of a map that an expression made.
@@ -111,12 +113,12 @@ impl<'a> Map<'a> {
     pub(in super::super) fn len(&self) -> usize {
         match self {
             Self::Data { map, .. } => map.len(),
-            Self::Entries(entries) => entries.len(),
+            Self::Entries(entries) | Self::Domains(entries) => entries.len(),
         }
     }
 
     pub(in super::super) fn is_plain(&self) -> bool {
-        matches!(self, Self::Entries(_))
+        !matches!(self, Self::Data { .. })
     }
 
     /// The value of a key. An object's field is asked for by its escaped name, and is not there where it is null.
@@ -126,7 +128,7 @@ impl<'a> Map<'a> {
                 Value::String(name) => find_data(map, schema, name),
                 _ => Err(Fault::no_overload()),
             },
-            Self::Entries(entries) => {
+            Self::Entries(entries) | Self::Domains(entries) => {
                 let Some(key) = Key::of(key) else { return Ok(None) };
                 let found = entries
                     .get(&key)
@@ -134,6 +136,11 @@ impl<'a> Map<'a> {
                 Ok(found.cloned())
             }
         }
+    }
+
+    /// What is selected by a key that is not there, if that is anything.
+    pub(in super::super) fn absent(&self) -> Option<Value<'a>> {
+        matches!(self, Self::Domains(_)).then(|| Value::Map(Map::Entries(Arc::default())))
     }
 
     /// The keys, in order; of an object the escaped names of its declared fields.
@@ -152,7 +159,7 @@ impl<'a> Map<'a> {
                 };
                 Ok(declared.map(key).collect())
             }
-            Self::Entries(entries) => {
+            Self::Entries(entries) | Self::Domains(entries) => {
                 meter.look(entries.keys().map(Key::octets).sum())?;
                 Ok(entries.keys().map(Key::value).collect())
             }
@@ -213,7 +220,7 @@ pub(in super::super) fn insert<'a>(
         return Err(Fault::error(format!("insert failed: key {} already exists", super::show(key))));
     }
     let mut entries = match map {
-        Map::Entries(entries) => entries,
+        Map::Entries(entries) | Map::Domains(entries) => entries,
         Map::Data { .. } => {
             let mut entries = BTreeMap::new();
             for key in map.keys(meter)? {
