@@ -50,11 +50,7 @@ pub(super) async fn bind(
     let leave = leave(held, &clock).await;
     waiting.give_up(&binding.pod.uid);
     let result = match leave {
-        Ok(()) => {
-            // Only those that are about to write count against the bound: who waits holds up nobody.
-            let _permit = bindings.acquire().await;
-            write(&profile, &binding).await
-        }
+        Ok(()) => write(&profile, &binding, &bindings).await,
         Err(failure) => Err(failure),
     };
     if result.is_ok() {
@@ -77,10 +73,17 @@ async fn leave(held: Option<Held>, clock: &Clock) -> Result<(), Failure> {
     Err(Failure::Rejected { plugin, message })
 }
 
-async fn write(profile: &Profile, binding: &Binding) -> Result<(), Failure> {
+/// Prepares and binds. Only those that are about to write count against the bound: who waits holds up nobody.
+async fn write(profile: &Profile, binding: &Binding, bindings: &Semaphore) -> Result<(), Failure> {
+    let permit = bindings.acquire().await;
     for (name, plugin) in profile.pre_binds() {
         plugin.pre_bind(binding).await.map_err(|error| failure("PreBind", name, &error))?;
     }
+    drop(permit);
+    for (name, plugin) in profile.pre_binds() {
+        plugin.ready(binding).await.map_err(|error| failure("PreBind", name, &error))?;
+    }
+    let _permit = bindings.acquire().await;
     for (name, plugin) in profile.binds() {
         match plugin.bind(binding).await {
             Ok(Bound::Done) => return Ok(()),
