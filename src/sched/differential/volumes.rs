@@ -1,6 +1,6 @@
 //! Worlds with volumes of every sort.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::Metadata;
@@ -382,17 +382,26 @@ fn looked(
     Some(nodes.map(|node| (snapshot.name(*node).to_string(), of_node(*node))).collect())
 }
 
-fn hold_nodes(bench: &mut Bench, pod: &Arc<Pod>) {
-    let (Judgement::Schedulable { nodes, .. } | Judgement::Unschedulable { nodes, .. }) =
-        judge(&bench.world, &bench.settings, pod)
-    else {
-        return;
+/// Holds both against each other for each node, and notes what was said.
+fn hold_nodes(bench: &mut Bench, pod: &Arc<Pod>, said: &mut BTreeSet<String>) {
+    let nodes = match judge(&bench.world, &bench.settings, pod) {
+        Judgement::Schedulable { nodes, .. } | Judgement::Unschedulable { nodes, .. } => nodes,
+        Judgement::Refused { reason, .. } => {
+            said.insert(reason);
+            return;
+        }
+        Judgement::Failed { message, .. } => {
+            said.insert(message);
+            return;
+        }
+        judgement => panic!("no such pod is drawn: {judgement:?}"),
     };
     let info = bench.snapshot.read(pod.clone());
     let own = looked(&bench.profile, &bench.snapshot, &info).expect("no plugin refuses the pod as a whole");
     for (name, theirs) in nodes {
         let theirs = match theirs {
             NodeJudgement::Rejected { plugin, reasons, unresolvable } => {
+                said.extend(reasons.iter().cloned());
                 let reasons = reasons.into_iter().map(Into::into).collect();
                 let verdict = if unresolvable {
                     Verdict::Unresolvable(reasons)
@@ -408,7 +417,7 @@ fn hold_nodes(bench: &mut Bench, pod: &Arc<Pod>) {
 }
 
 /// What came of the pods of a world: how many had a node, and how many boards there were.
-fn hold(seed: u64) -> (usize, usize) {
+fn hold(seed: u64, said: &mut BTreeSet<String>) -> (usize, usize) {
     let worlds = Worlds::seeded(seed);
     let storage = Storage(&worlds);
     let mut world = storage.world();
@@ -426,7 +435,7 @@ fn hold(seed: u64) -> (usize, usize) {
         pod["metadata"]["name"] = name.as_str().into();
         pod["metadata"]["uid"] = name.as_str().into();
         let made: Arc<Pod> = Arc::new(read(&pod));
-        hold_nodes(&mut bench, &made);
+        hold_nodes(&mut bench, &made, said);
         let best = bench.hold(&made);
         placed += usize::from(!best.is_empty());
         if let Some(node) =
@@ -449,19 +458,51 @@ fn hold(seed: u64) -> (usize, usize) {
     (placed, bench.boards.len())
 }
 
+/// Part of every text that volumes can give rise to.
+const TEXTS: [&str; 20] = [
+    "node(s) had no available disk",
+    "with ReadWriteOncePod access mode already in-use by another pod",
+    "node(s) exceed max volume count",
+    "node(s) didn't match PersistentVolume's node affinity",
+    "node(s) didn't find available persistent volumes to bind",
+    "node(s) did not have enough free storage",
+    "bound to non-existent pv(s)",
+    "node(s) had no available volume zone",
+    "pod has unbound immediate PersistentVolumeClaims",
+    "persistentvolumeclaim \"c1\" not found",
+    "is being deleted",
+    "bound to non-existent persistentvolume",
+    "waiting for ephemeral volume controller",
+    "(pod is not owner)",
+    "\"NodeVolumeLimits\" filter plugin: PersistentVolumeClaim had no name",
+    "from inline to csi",
+    "VolumeBindingMode not set",
+    "error creating internal label selector for claim",
+    "persistentvolume \"p",
+    "failed to find storage class",
+];
+
 #[test]
 fn every_verdict_on_volumes_is_the_references() {
     let worlds = std::env::var("WINDLASS_WORLDS").map_or(WORLDS, |worlds| worlds.parse().expect("a number"));
     let first = std::env::var("WINDLASS_WORLD").map_or(0, |seed| seed.parse().expect("a number"));
-    let mut sums = (0, 0);
+    let (mut placed, mut boards, mut said) = (0, 0, BTreeSet::new());
     for seed in first..first + worlds {
-        match std::panic::catch_unwind(|| hold(seed)) {
-            Ok((placed, boards)) => sums = (sums.0 + placed, sums.1 + boards),
-            Err(_) => {
-                panic!("the world of seed {seed}: WINDLASS_WORLD={seed} WINDLASS_WORLDS=1 tells it alone")
-            }
+        let held = std::panic::catch_unwind(|| {
+            let mut said = BTreeSet::new();
+            (hold(seed, &mut said), said)
+        });
+        let Ok((counts, texts)) = held else {
+            panic!("the world of seed {seed}: WINDLASS_WORLD={seed} WINDLASS_WORLDS=1 tells it alone");
+        };
+        (placed, boards) = (placed + counts.0, boards + counts.1);
+        said.extend(texts);
+    }
+    // It would say nothing if no pod ever came to a node, none ever shared, or nothing ever went wrong.
+    if worlds >= WORLDS {
+        assert!(placed as u64 > worlds && boards as u64 > worlds, "{placed} and {boards} of {worlds}");
+        for text in TEXTS {
+            assert!(said.iter().any(|one| one.contains(text)), "nobody said {text:?}");
         }
     }
-    // It would say nothing if no pod ever came to a node, or none ever shared.
-    assert!(worlds < 20 || sums.0 as u64 > worlds && sums.1 as u64 > worlds, "{sums:?} of {worlds}");
 }

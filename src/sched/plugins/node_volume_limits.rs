@@ -200,3 +200,72 @@ impl Classed for NodeVolumeLimits {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::sched::testing::pod;
+    use crate::sched::{Catalogued, ObjectEvent};
+
+    fn read<T: DeserializeOwned>(tree: Value) -> Arc<T> {
+        Arc::new(serde_json::from_value(tree).unwrap())
+    }
+
+    fn info(volumes: Value) -> PodInfo {
+        Snapshot::new().read(pod("p").set("volumes", volumes).make())
+    }
+
+    fn helps<K: Catalogued>(old: Option<Value>, new: Option<Value>, pod: &PodInfo) -> bool {
+        let (old, new) = (old.map(read::<K>), new.map(read::<K>));
+        let event = ClusterEvent::Object(ObjectEvent::of(old.as_deref(), new.as_deref()));
+        NodeVolumeLimits.helps(&event, pod, &Snapshot::new())
+    }
+
+    #[test]
+    fn a_node_that_attaches_more_helps_and_so_does_whoever_lets_go_of_a_volume() {
+        let claims = info(json!([{"name": "c", "persistentVolumeClaim": {"claimName": "c"}}]));
+        let disk = info(json!([{"name": "d", "awsElasticBlockStore": {"volumeID": "vol-1"}}]));
+        let plain = info(json!([{"name": "e", "emptyDir": {}}]));
+        let node = |count: Value| {
+            let driver = json!({"name": "d", "nodeID": "x", "allocatable": {"count": count}});
+            Some(json!({"metadata": {"name": "n"}, "spec": {"drivers": [driver]}}))
+        };
+        for (old, new, expected) in [
+            (None, node(json!(1)), true),
+            (node(json!(1)), node(json!(2)), true),
+            (node(json!(2)), node(json!(1)), false),
+            (node(json!(1)), node(json!(1)), false),
+            (node(Value::Null), node(json!(1)), true),
+            (node(json!(1)), None, false),
+        ] {
+            assert_eq!(helps::<CSINode>(old.clone(), new.clone(), &claims), expected, "{old:?} {new:?}");
+        }
+        for (gone, expected) in [(&claims, true), (&disk, true), (&plain, false)] {
+            let event = ClusterEvent::PodRemoved(gone);
+            assert_eq!(NodeVolumeLimits.helps(&event, &claims, &Snapshot::new()), expected);
+        }
+        let attachment = |attacher: &str| {
+            Some(
+                json!({"metadata": {"name": "va"}, "spec": {"attacher": attacher, "nodeName": "n", "source": {}}}),
+            )
+        };
+        for (pod, attacher, expected) in [
+            (&claims, "any", true),
+            (&disk, "ebs.csi.aws.com", true),
+            (&disk, "any", false),
+            (&plain, "any", false),
+        ] {
+            assert_eq!(helps::<VolumeAttachment>(attachment(attacher), None, pod), expected);
+            assert!(!helps::<VolumeAttachment>(None, attachment(attacher), pod));
+        }
+        let claim = |name: &str| Some(json!({"metadata": {"name": name, "namespace": "ns"}}));
+        assert!(helps::<PersistentVolumeClaim>(None, claim("c"), &claims));
+        assert!(!helps::<PersistentVolumeClaim>(None, claim("x"), &claims));
+        assert!(!helps::<PersistentVolumeClaim>(claim("c"), claim("c"), &claims));
+    }
+}

@@ -180,3 +180,66 @@ impl Classed for VolumeRestrictions {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::sched::ObjectEvent;
+    use crate::sched::testing::pod;
+
+    fn info(volume: Value) -> PodInfo {
+        let mut volume = volume;
+        volume["name"] = "v".into();
+        Snapshot::new().read(pod("p").set("volumes", json!([volume])).make())
+    }
+
+    #[test]
+    fn a_disk_is_one_pods_unless_all_only_read() {
+        let gce = |name: &str, read_only: bool| json!({"gcePersistentDisk": {"pdName": name, "readOnly": read_only}});
+        let aws = |id: &str| json!({"awsElasticBlockStore": {"volumeID": id, "readOnly": true}});
+        let iscsi = |iqn: &str, read_only: bool| json!({"iscsi": {"targetPortal": "", "lun": 0, "iqn": iqn, "readOnly": read_only}});
+        let rbd = |monitors: &[&str], image: &str, read_only: bool| json!({"rbd": {"monitors": monitors, "image": image, "readOnly": read_only}});
+        for (one, other, expected) in [
+            (gce("a", false), gce("a", true), true),
+            (gce("a", true), gce("a", true), false),
+            (gce("a", false), gce("b", false), false),
+            (aws("a"), aws("a"), true),
+            (aws("a"), aws("b"), false),
+            (aws("a"), gce("a", false), false),
+            (iscsi("a", true), iscsi("a", false), true),
+            (iscsi("a", true), iscsi("a", true), false),
+            (rbd(&["a", "b"], "i", false), rbd(&["b", "c"], "i", false), true),
+            (rbd(&["a"], "i", false), rbd(&["b"], "i", false), false),
+            (rbd(&["a"], "i", false), rbd(&["a"], "j", false), false),
+            (rbd(&["a"], "i", true), rbd(&["a"], "i", true), false),
+        ] {
+            assert_eq!(conflicts(&info(one.clone()), &info(other.clone())), expected, "{one} {other}");
+            // A pod that goes with its disk helps those of its namespace.
+            let event = info(other);
+            let event = ClusterEvent::PodRemoved(&event);
+            assert_eq!(VolumeRestrictions.helps(&event, &info(one), &Snapshot::new()), expected);
+        }
+    }
+
+    #[test]
+    fn a_claim_that_comes_helps_who_names_it() {
+        let pod = info(json!({"persistentVolumeClaim": {"claimName": "c"}}));
+        let claim = |name: &str, namespace: &str| -> Arc<PersistentVolumeClaim> {
+            let meta = json!({"name": name, "namespace": namespace});
+            Arc::new(serde_json::from_value(json!({"metadata": meta})).unwrap())
+        };
+        for (name, namespace, expected) in [("c", "ns", true), ("c", "other", false), ("d", "ns", false)] {
+            let claim = claim(name, namespace);
+            let helps = |old: Option<&PersistentVolumeClaim>, new| {
+                let event = ClusterEvent::Object(ObjectEvent::of(old, new));
+                VolumeRestrictions.helps(&event, &pod, &Snapshot::new())
+            };
+            assert_eq!(helps(None, Some(&*claim)), expected);
+            assert!(!helps(Some(&*claim), Some(&*claim)) && !helps(Some(&*claim), None));
+        }
+    }
+}

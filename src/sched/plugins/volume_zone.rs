@@ -183,3 +183,49 @@ impl Classed for VolumeZone {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::sched::testing::pod;
+    use crate::sched::{Catalogued, ObjectEvent};
+
+    fn helps<K: Catalogued>(old: Option<Value>, new: Option<Value>) -> bool {
+        let read = |tree: Value| -> Arc<K> { Arc::new(serde_json::from_value(tree).unwrap()) };
+        let (old, new) = (old.map(read), new.map(read));
+        let volumes = json!([{"name": "c", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "e", "ephemeral": {}}]);
+        let pod = Snapshot::new().read(pod("p").set("volumes", volumes).make());
+        let event = ClusterEvent::Object(ObjectEvent::of(old.as_deref(), new.as_deref()));
+        VolumeZone.helps(&event, &pod, &Snapshot::new())
+    }
+
+    #[test]
+    fn what_helps_is_a_volume_elsewhere_and_a_claim_that_gets_one() {
+        let volume = |zones: &str| {
+            Some(json!({"metadata": {"name": "v", "labels": {"topology.kubernetes.io/zone": zones}}}))
+        };
+        for (old, new, expected) in [
+            (None, volume("a"), true),
+            (volume("a"), volume("b"), true),
+            (volume("a__b"), volume("b__a"), false),
+            (volume("a"), None, false),
+        ] {
+            assert_eq!(helps::<PersistentVolume>(old, new), expected);
+        }
+        let claim = |name: &str| Some(json!({"metadata": {"name": name, "namespace": "ns"}}));
+        assert!(helps::<PersistentVolumeClaim>(None, claim("c")));
+        assert!(helps::<PersistentVolumeClaim>(claim("c"), claim("c")));
+        assert!(!helps::<PersistentVolumeClaim>(claim("c"), None));
+        assert!(!helps::<PersistentVolumeClaim>(None, claim("p-e")));
+        let class = |mode: &str| {
+            Some(json!({"metadata": {"name": "s"}, "provisioner": "x", "volumeBindingMode": mode}))
+        };
+        assert!(helps::<StorageClass>(None, class("WaitForFirstConsumer")));
+        assert!(!helps::<StorageClass>(None, class("Immediate")));
+        assert!(!helps::<StorageClass>(class("WaitForFirstConsumer"), class("WaitForFirstConsumer")));
+    }
+}

@@ -1,8 +1,11 @@
 //! The way from a decision to a bound pod, as a task of its own.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::poll;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::super::framework::{BindError, Binding, Bound, Profile, WaitingPods};
@@ -79,11 +82,18 @@ async fn write(profile: &Profile, binding: &Binding, bindings: &Semaphore) -> Re
     for (name, plugin) in profile.pre_binds() {
         plugin.pre_bind(binding).await.map_err(|error| failure("PreBind", name, &error))?;
     }
-    drop(permit);
-    for (name, plugin) in profile.pre_binds() {
-        plugin.ready(binding).await.map_err(|error| failure("PreBind", name, &error))?;
-    }
-    let _permit = bindings.acquire().await;
+    let mut ready = pin!(ready(profile, binding));
+    let _permit = match poll!(ready.as_mut()) {
+        Poll::Ready(result) => {
+            result?;
+            permit
+        }
+        Poll::Pending => {
+            drop(permit);
+            ready.await?;
+            bindings.acquire().await
+        }
+    };
     for (name, plugin) in profile.binds() {
         match plugin.bind(binding).await {
             Ok(Bound::Done) => return Ok(()),
@@ -92,6 +102,14 @@ async fn write(profile: &Profile, binding: &Binding, bindings: &Semaphore) -> Re
         }
     }
     Err(Failure::Error("no plugin binds this pod".into()))
+}
+
+/// Waits until all that was prepared is there.
+async fn ready(profile: &Profile, binding: &Binding) -> Result<(), Failure> {
+    for (name, plugin) in profile.pre_binds() {
+        plugin.ready(binding).await.map_err(|error| failure("PreBind", name, &error))?;
+    }
+    Ok(())
 }
 
 fn failure(point: &str, plugin: &str, error: &BindError) -> Failure {
