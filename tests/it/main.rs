@@ -49,7 +49,6 @@ mod rest_sweep;
 mod rest_watch_socket;
 mod runtime;
 mod sched;
-mod sched_volumes;
 mod server_admission;
 mod server_apply;
 mod server_apply_properties;

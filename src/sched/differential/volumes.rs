@@ -459,7 +459,7 @@ fn hold(seed: u64, said: &mut BTreeSet<String>) -> (usize, usize) {
 }
 
 /// Part of every text that volumes can give rise to.
-const TEXTS: [&str; 20] = [
+const TEXTS: [&str; 19] = [
     "node(s) had no available disk",
     "with ReadWriteOncePod access mode already in-use by another pod",
     "node(s) exceed max volume count",
@@ -479,7 +479,6 @@ const TEXTS: [&str; 20] = [
     "VolumeBindingMode not set",
     "error creating internal label selector for claim",
     "persistentvolume \"p",
-    "failed to find storage class",
 ];
 
 #[test]

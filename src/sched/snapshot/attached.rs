@@ -173,8 +173,13 @@ impl Attached {
     }
 
     /// An object of the catalog came, changed or went. Returns the nodes that have other volumes for it.
-    pub(super) fn follow(&mut self, kind: ObjectKind, key: &ObjectKey, catalog: &Catalog) -> Vec<Arc<str>> {
-        let mut changed = Vec::new();
+    pub(super) fn follow(
+        &mut self,
+        kind: ObjectKind,
+        key: &ObjectKey,
+        catalog: &Catalog,
+    ) -> BTreeSet<Arc<str>> {
+        let mut changed = BTreeSet::new();
         if kind == ObjectKind::VolumeAttachment {
             let user = User::Attachment(key.name.clone());
             let new = catalog.get::<VolumeAttachment>(&key.namespace, &key.name);
@@ -198,7 +203,7 @@ impl Attached {
     }
 
     /// Replaces what a user needs.
-    fn change(&mut self, user: User, new: Option<Need>, changed: &mut Vec<Arc<str>>) {
+    fn change(&mut self, user: User, new: Option<Need>, changed: &mut BTreeSet<Arc<str>>) {
         let old = self.take(&user);
         let seen = |need: &Option<Need>| {
             need.as_ref().map(|need| (need.node.clone(), need.volumes.clone(), need.problem.clone()))

@@ -9,10 +9,15 @@
 //! Source: `volume_binding.go` and `binder.go` of `pkg/scheduler/framework/plugins/volumebinding` (1.36).
 
 mod assumed;
+mod candidates;
+#[cfg(test)]
+mod fake_server;
 mod hints;
 mod needs;
 mod reach;
 mod settled;
+#[cfg(test)]
+mod stories;
 mod supply;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
     NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PersistentVolume, TopologySelectorTerm,
 };
 
-use crate::api::selector::{LabelSelector, Requirement};
+use crate::api::selector::{LabelSelector, Operator, Requirement};
 
 /// Alternatives of labels; none at all stands for every node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,15 @@ impl Reach {
 
     pub(super) fn is_everywhere(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// A label, and the values of which every node that is reached has one, if that is so.
+    pub(super) fn pinned(&self) -> Option<(&str, &[String])> {
+        let [only] = &self.0.as_ref()?[..] else { return None };
+        only.requirements.iter().find_map(|one| match &one.operator {
+            Operator::In(values) => Some((one.key.as_str(), &values[..])),
+            _ => None,
+        })
     }
 
     /// How many alternatives there are.

@@ -1,21 +1,20 @@
 //! A claim that waits for a pod: the volumes that are there for it, and whether one could be made.
 //!
 //! Source: `findMatchingVolumes`, `checkVolumeProvisions` and `hasEnoughCapacity` of
-//! `pkg/scheduler/framework/plugins/volumebinding/binder.go`, and `FindMatchingVolume` of
-//! `k8s.io/component-helpers/storage/volume/pv_helpers.go` (1.36).
+//! `pkg/scheduler/framework/plugins/volumebinding/binder.go` (1.36).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimSpec};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::{CSIDriver, CSIStorageCapacity, StorageClass};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
 use super::assumed::State;
+use super::candidates::{Candidates, storage};
 use super::reach::Reach;
 use crate::api::quantity::Quantity;
 use crate::api::selector::LabelSelector;
-use crate::sched::volumes::{class_of_claim, class_of_volume, key_of};
+use crate::sched::volumes::{class_of_claim, key_of};
 use crate::sched::{Catalog, ClassKey, Snapshot};
 
 /// The node that was chosen for a claim, for which its volume is being made.
@@ -32,18 +31,10 @@ pub(super) struct Waiting {
     pub(super) claim: Arc<PersistentVolumeClaim>,
     selected: Option<String>,
     size: Option<Quantity>,
-    /// The volumes that would do on some node, those first that are taken first.
-    candidates: Result<Vec<Candidate>, String>,
+    /// The volumes that would do on some node.
+    candidates: Result<Candidates, String>,
     /// Where one could be made.
     making: Result<Making, String>,
-}
-
-#[derive(Debug)]
-struct Candidate {
-    volume: Arc<PersistentVolume>,
-    /// Whether it is kept for the claim, which then has it or none.
-    kept: bool,
-    reach: Reach,
 }
 
 /// Where a volume could be made.
@@ -63,11 +54,6 @@ pub(super) enum Made {
     NoSpace,
 }
 
-/// An amount of storage; one that cannot be read is none.
-fn storage(amounts: Option<&BTreeMap<String, Text>>) -> Option<Quantity> {
-    Quantity::try_from(amounts?.get("storage")?).ok()
-}
-
 impl Waiting {
     pub(super) fn of(claim: &Arc<PersistentVolumeClaim>, snapshot: &Snapshot, state: &State) -> Self {
         let notes = claim.metadata.annotations.as_ref();
@@ -76,8 +62,8 @@ impl Waiting {
         let size = storage(resources.and_then(|resources| resources.requests.as_ref()));
         // One whose volume is being made looks for no other.
         let candidates = match selected {
-            Some(_) => Ok(Vec::new()),
-            None => candidates(claim, size.unwrap_or_default(), snapshot, state),
+            Some(_) => Ok(Candidates::default()),
+            None => Candidates::of(claim, size.unwrap_or_default(), snapshot, state),
         };
         let making = Making::of(claim, size, snapshot.catalog());
         Self { claim: claim.clone(), selected, size, candidates, making }
@@ -102,21 +88,18 @@ impl Waiting {
         labels: &BTreeMap<String, String>,
         taken: &[&Arc<PersistentVolume>],
     ) -> Result<Option<&Arc<PersistentVolume>>, String> {
-        let candidates = self.candidates.as_ref().map_err(Clone::clone)?;
-        let mut free =
-            candidates.iter().filter(|one| !taken.iter().any(|taken| Arc::ptr_eq(taken, &one.volume)));
-        let found = free.find(|candidate| candidate.kept || candidate.reach.has(labels));
-        Ok(found.filter(|candidate| candidate.reach.has(labels)).map(|candidate| &candidate.volume))
+        Ok(self.candidates.as_ref().map_err(Clone::clone)?.find(labels, taken))
     }
 
     /// Whether a volume can be made for it and a node with these labels.
     pub(super) fn make(&self, labels: &BTreeMap<String, String>) -> Result<Made, String> {
         let making = self.making.as_ref().map_err(Clone::clone)?;
         Ok(match &making.allowed {
-            Some(allowed) if !allowed.has(labels) => Made::Impossible,
-            None => Made::Impossible,
-            Some(_) if making.space.has(labels) => Made::Possible,
-            Some(_) => Made::NoSpace,
+            Some(allowed) if allowed.has(labels) => match making.space.has(labels) {
+                true => Made::Possible,
+                false => Made::NoSpace,
+            },
+            _ => Made::Impossible,
         })
     }
 
@@ -128,62 +111,8 @@ impl Waiting {
             return false;
         }
         key.shown(&self.making);
-        self.candidates.as_ref().is_ok_and(Vec::is_empty)
+        self.candidates.as_ref().is_ok_and(Candidates::is_empty)
     }
-}
-
-/// The volumes that would do for a claim on some node: those that are kept for it by name, then the others by size.
-fn candidates(
-    claim: &PersistentVolumeClaim,
-    size: Quantity,
-    snapshot: &Snapshot,
-    state: &State,
-) -> Result<Vec<Candidate>, String> {
-    let none = PersistentVolumeClaimSpec::default();
-    let spec = claim.spec.as_ref().unwrap_or(&none);
-    let (key, class) = (key_of(&claim.metadata), class_of_claim(claim));
-    let selector = spec.selector.as_ref().map(|selector| LabelSelector::from_k8s(Some(selector)));
-    let selector = selector.transpose().map_err(|error| {
-        format!("error creating internal label selector for claim: {}/{}: {error}", key.namespace, key.name)
-    })?;
-    let mode = |mode: &Option<String>| mode.clone().unwrap_or_else(|| "Filesystem".to_owned());
-    let attributes = |class: &Option<String>| class.clone().unwrap_or_default();
-    let mut found = Vec::new();
-    for stored in snapshot.volumes_for(class, &key) {
-        let volume = state.volumes.current(stored);
-        let Some(own) = &volume.spec else { continue };
-        let kept = own.claim_ref.as_ref().map(|reference| {
-            let uid = reference.uid.as_deref().unwrap_or_default();
-            reference.name == claim.metadata.name
-                && reference.namespace.as_deref().unwrap_or_default() == key.namespace
-                && (uid.is_empty() || Some(uid) == claim.metadata.uid.as_deref())
-        });
-        let capacity = storage(own.capacity.as_ref()).unwrap_or_default();
-        if kept == Some(false)
-            || class_of_volume(volume) != class
-            || capacity < size
-            || mode(&own.volume_mode) != mode(&spec.volume_mode)
-            || attributes(&own.volume_attributes_class_name) != attributes(&spec.volume_attributes_class_name)
-            || volume.metadata.deletion_timestamp.is_some()
-        {
-            continue;
-        }
-        let kept = kept == Some(true);
-        let suits = || {
-            let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
-            let labels = volume.metadata.labels.clone().unwrap_or_default();
-            let modes = own.access_modes.as_deref().unwrap_or_default();
-            phase == Some("Available")
-                && selector.as_ref().is_none_or(|selector| selector.matches(&labels))
-                && spec.access_modes.iter().flatten().all(|mode| modes.contains(mode))
-        };
-        if kept || suits() {
-            let candidate = Candidate { volume: volume.clone(), kept, reach: Reach::of(volume) };
-            found.push(((!kept, if kept { Quantity::default() } else { capacity }), candidate));
-        }
-    }
-    found.sort_by_key(|(turn, _)| *turn);
-    Ok(found.into_iter().map(|(_, candidate)| candidate).collect())
 }
 
 impl Making {
