@@ -12,7 +12,7 @@ use super::worlds::{Worlds, read};
 use super::{Bench, WORLDS};
 use crate::sched::reference::{Judgement, NodeJudgement, World, judge};
 use crate::sched::volumes::key_of;
-use crate::sched::{Catalogued, Cycle, PodInfo, PreFiltered, Profile, Snapshot, Verdict};
+use crate::sched::{Catalogued, Cycle, Decision, PodInfo, PreFiltered, Profile, Snapshot, Verdict};
 
 const ZONE: &str = "topology.kubernetes.io/zone";
 const REGION: &str = "topology.kubernetes.io/region";
@@ -23,18 +23,28 @@ const NODES: u64 = 5;
 /// So many claims and volumes there are, at most.
 const CLAIMS: u64 = 8;
 /// How many pods are decided in each world.
-const PODS: u64 = 12;
+const PODS: u64 = 20;
 
 /// Draws storage.
-struct Storage<'a>(&'a Worlds);
+struct Storage<'a> {
+    worlds: &'a Worlds,
+    /// Whether most of it is in order, so that pods come to nodes and differ by what they want, and not by what is
+    /// wrong with it.
+    calm: bool,
+}
 
 impl Storage<'_> {
     fn below(&self, bound: u64) -> u64 {
-        self.0.below(bound)
+        self.worlds.below(bound)
     }
 
     fn one_in(&self, chances: u64) -> bool {
-        self.0.one_in(chances)
+        self.worlds.one_in(chances)
+    }
+
+    /// Whether something is out of order.
+    fn odd(&self, chances: u64) -> bool {
+        self.one_in(if self.calm { 20 * chances } else { chances })
     }
 
     fn one<'a>(&self, of: &[&'a str]) -> &'a str {
@@ -57,12 +67,13 @@ impl Storage<'_> {
 
     fn csi_node(&self, number: u64) -> Value {
         let driver = |name: &str| {
-            let count = if self.one_in(6) { Value::Null } else { self.below(4).into() };
+            let least = u64::from(self.calm);
+            let count = if self.one_in(6) { Value::Null } else { (least + self.below(3)).into() };
             json!({"name": name, "nodeID": "x", "topologyKeys": null, "allocatable": {"count": count}})
         };
         let mut drivers: Vec<_> =
             ["csi.example.com", "ebs.csi.aws.com", "disk.csi.azure.com"].map(driver).into();
-        drivers.truncate(self.below(4) as usize);
+        drivers.truncate(if self.calm { 2 } else { self.below(4) as usize });
         json!({"metadata": {"name": format!("n{number}")}, "spec": {"drivers": drivers}})
     }
 
@@ -88,13 +99,18 @@ impl Storage<'_> {
                "allowedTopologies": terms})
     }
 
+    fn class_name(&self) -> &'static str {
+        let classes: &[&'static str] = if self.calm { &["wait", "zoned", "ebs"] } else { &CLASSES };
+        classes[self.below(classes.len() as u64) as usize]
+    }
+
     fn size(&self) -> String {
         format!("{}Gi", 1 + self.below(4))
     }
 
     fn requirement(&self) -> Value {
         let hosts = || (0..NODES).filter(|_| self.one_in(2)).map(|number| format!("n{number}"));
-        match self.below(5) {
+        match self.below(if self.calm { 4 } else { 5 }) {
             0 => json!({"key": ZONE, "operator": "In", "values": [self.one(&["a", "b"])]}),
             1 => json!({"key": "disk", "operator": "Exists"}),
             2 => json!({"key": "disk", "operator": "NotIn", "values": ["ssd"]}),
@@ -107,10 +123,10 @@ impl Storage<'_> {
 
     fn term(&self) -> Value {
         let mut term = json!({});
-        if !self.one_in(6) {
+        if !self.odd(6) {
             term["matchExpressions"] = (0..=self.below(2)).map(|_| self.requirement()).collect();
         }
-        if self.one_in(6) {
+        if self.odd(6) {
             let values = if self.one_in(3) { json!(["n0", "n1"]) } else { json!(["n0"]) };
             term["matchFields"] = json!([{"key": "metadata.name", "operator": "In", "values": values}]);
         }
@@ -118,8 +134,9 @@ impl Storage<'_> {
     }
 
     fn volume(&self, number: u64) -> Value {
-        let handle = format!("h{}", self.below(5));
-        let mut spec = match self.below(9) {
+        let handle = format!("h{}", if self.odd(2) { self.below(5) } else { 10 + number });
+        let kind = if self.odd(2) { self.below(9) } else { 8 };
+        let mut spec = match kind {
             0 => json!({"awsElasticBlockStore": {"volumeID": handle}}),
             1 => json!({"awsElasticBlockStore": {"volumeID": self.one(&["aws://z/vol-1", "aws://z/x"])}}),
             2 => {
@@ -131,7 +148,7 @@ impl Storage<'_> {
         };
         spec["capacity"] = json!({"storage": self.size()});
         spec["accessModes"] = json!([self.one(&["ReadWriteOnce", "ReadWriteMany"]), "ReadOnlyMany"]);
-        spec["storageClassName"] = self.one(&CLASSES).into();
+        spec["storageClassName"] = self.class_name().into();
         if self.one_in(4) {
             let claim = self.below(CLAIMS);
             let uid =
@@ -142,51 +159,52 @@ impl Storage<'_> {
             let terms: Vec<_> = (0..=self.below(2)).map(|_| self.term()).collect();
             spec["nodeAffinity"] = json!({"required": {"nodeSelectorTerms": terms}});
         }
-        if self.one_in(8) {
+        if self.odd(8) {
             spec["volumeMode"] = "Block".into();
         }
-        if self.one_in(8) {
+        if self.odd(8) {
             spec["volumeAttributesClassName"] = self.one(&["fast", ""]).into();
         }
         let mut meta = json!({"name": format!("p{number}"), "labels": {}});
         for (label, values) in [
-            (ZONE, ["a", "a__b", "b", "a__ "].as_slice()),
+            (ZONE, if self.calm { &["a", "b"][..] } else { &["a", "a__b", "b", "a__ "] }),
             (OLD_ZONE, ["a", "b"].as_slice()),
             (REGION, ["r", "r__s"].as_slice()),
         ] {
-            if self.one_in(8) {
+            if self.one_in(if label == ZONE { 4 } else { 8 }) {
                 meta["labels"][label] = self.one(values).into();
             }
         }
         if self.one_in(4) {
             meta["labels"]["kind"] = "good".into();
         }
-        if self.one_in(12) {
+        if self.odd(12) {
             meta["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
         }
-        let phase = self.one(&["Available", "Available", "Available", "Pending"]);
+        let phase = if self.odd(4) { "Pending" } else { "Available" };
         json!({"metadata": meta, "spec": spec, "status": {"phase": phase}})
     }
 
     /// A claim; one that was made for a pod has its name, and may say that it is another's.
     fn claim(&self, name: &str, of: Option<&str>) -> Value {
+        let bound = if self.calm { !self.one_in(3) } else { self.one_in(2) };
         let mut meta = json!({"name": name, "namespace": "ns", "uid": name, "annotations": {}});
         if let Some(pod) = of {
-            let uid = if self.one_in(5) { "other" } else { pod };
+            let uid = if self.odd(5) { "other" } else { pod };
             meta["ownerReferences"] =
                 json!([{"apiVersion": "v1", "kind": "Pod", "name": pod, "uid": uid, "controller": true}]);
         }
         let mut spec = json!({
             "accessModes": [self.one(&["ReadWriteOnce", "ReadWriteOnce", "ReadOnlyMany", "ReadWriteOncePod"])],
-            "storageClassName": self.one(&CLASSES),
+            "storageClassName": self.class_name(),
             "resources": {},
         });
-        if !self.one_in(6) {
+        if !self.odd(6) {
             spec["resources"] = json!({"requests": {"storage": self.size()}});
         }
-        if self.one_in(2) {
-            spec["volumeName"] = format!("p{}", self.below(CLAIMS + 1)).into();
-            if !self.one_in(8) {
+        if bound {
+            spec["volumeName"] = format!("p{}", self.below(CLAIMS + u64::from(!self.calm))).into();
+            if !self.odd(8) {
                 meta["annotations"]["pv.kubernetes.io/bind-completed"] = "yes".into();
             }
         }
@@ -194,24 +212,24 @@ impl Storage<'_> {
             meta["annotations"]["volume.kubernetes.io/selected-node"] =
                 format!("n{}", self.below(NODES)).into();
         }
-        if self.one_in(16) {
+        if self.odd(16) {
             meta["annotations"]["volume.beta.kubernetes.io/storage-class"] = self.one(&["wait", ""]).into();
         }
-        if self.one_in(10) {
+        if self.odd(10) {
             let operator = self.one(&["In", "In", "Odd"]);
             spec["selector"] =
                 json!({"matchExpressions": [{"key": "kind", "operator": operator, "values": ["good"]}]});
         }
-        if self.one_in(10) {
+        if self.odd(10) {
             spec["volumeMode"] = "Block".into();
         }
-        if self.one_in(10) {
+        if self.odd(10) {
             spec["volumeAttributesClassName"] = "fast".into();
         }
-        if self.one_in(20) {
+        if self.odd(20) {
             meta["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
         }
-        let phase = if self.one_in(20) { "Lost" } else { "Pending" };
+        let phase = if self.odd(20) { "Lost" } else { "Pending" };
         json!({"metadata": meta, "spec": spec, "status": {"phase": phase}})
     }
 
@@ -220,7 +238,8 @@ impl Storage<'_> {
         let source = |number: u64| {
             let disk = self.one(&["h0", "h1"]);
             let read_only = self.one_in(2);
-            let mut volume = match self.below(16) {
+            let kind = if self.calm && !self.one_in(6) { 15 } else { self.below(16) };
+            let mut volume = match kind {
                 0 => json!({"gcePersistentDisk": {"pdName": disk, "readOnly": read_only}}),
                 1 => json!({"awsElasticBlockStore": {"volumeID": disk}}),
                 2 => json!({"iscsi": {"targetPortal": "", "lun": 0, "iqn": disk, "readOnly": read_only}}),
@@ -230,7 +249,7 @@ impl Storage<'_> {
                 6 if self.one_in(3) => json!({"awsElasticBlockStore": {"volumeID": "aws://z/x"}}),
                 7 | 8 => json!({"ephemeral": {"volumeClaimTemplate": {"spec": {}}}}),
                 _ => {
-                    let claim = match self.below(CLAIMS + 1) {
+                    let claim = match self.below(CLAIMS + u64::from(!self.calm)) {
                         claim if claim < CLAIMS || self.one_in(4) => format!("c{claim}"),
                         _ if self.one_in(8) => String::new(),
                         _ => "c0".to_owned(),
@@ -242,8 +261,9 @@ impl Storage<'_> {
                 if volume["ephemeral"].is_object() { "e".into() } else { format!("v{number}").into() };
             volume
         };
-        let namespace = if self.one_in(20) { "other" } else { "ns" };
-        let volumes: Vec<_> = (0..self.below(4)).map(source).collect();
+        let namespace = if self.odd(20) { "other" } else { "ns" };
+        let count = if self.calm { 1 + self.below(5) / 4 } else { self.below(4) };
+        let volumes: Vec<_> = (0..count).map(source).collect();
         json!({"metadata": {"name": name, "namespace": namespace, "uid": name},
                "spec": {"containers": [], "volumes": volumes}, "status": {}})
     }
@@ -254,7 +274,7 @@ impl Storage<'_> {
         } else {
             json!({"persistentVolumeName": format!("p{}", self.below(CLAIMS + 1))})
         };
-        let attacher = if self.one_in(8) { "" } else { self.one(&DRIVERS) };
+        let attacher = if self.odd(8) { "" } else { self.one(&DRIVERS) };
         json!({"metadata": {"name": format!("va{number}")},
                "spec": {"attacher": attacher, "nodeName": format!("n{}", self.below(NODES)), "source": source}})
     }
@@ -284,7 +304,7 @@ impl Storage<'_> {
         fn some<T: serde::de::DeserializeOwned>(draws: impl Iterator<Item = Option<Value>>) -> Vec<Arc<T>> {
             draws.flatten().map(|tree| Arc::new(read(&tree))).collect()
         }
-        let mostly = |tree: Value| (!self.one_in(6)).then_some(tree);
+        let mostly = |tree: Value| (!self.odd(6)).then_some(tree);
         let own_claims = (0..PODS).map(|number| format!("q{number:02}"));
         let own_claims = own_claims.filter(|_| !self.one_in(3)).collect::<Vec<_>>();
         let claims = (0..CLAIMS).map(|number| mostly(self.claim(&format!("c{number}"), None)));
@@ -310,7 +330,7 @@ impl Storage<'_> {
     /// Something about storage changes, comes or goes.
     fn change(&self, bench: &mut Bench) {
         let number = self.below(CLAIMS);
-        let gone = self.one_in(3);
+        let gone = self.odd(3);
         let Bench { world, snapshot, .. } = bench;
         match self.below(8) {
             0 => put(&mut world.persistent_volumes, snapshot, self.volume(number), gone),
@@ -416,10 +436,24 @@ fn hold_nodes(bench: &mut Bench, pod: &Arc<Pod>, said: &mut BTreeSet<String>) {
     }
 }
 
+/// Asks boards again: from the second time on there is one, and it may be another pod's.
+fn hold_boards(bench: &mut Bench, pod: &Arc<Pod>, best: &[String]) {
+    let info = bench.snapshot.read(pod.clone());
+    for _ in 0..4 {
+        match bench.boards.decide(&bench.profile, &bench.snapshot, &info, &bench.draw) {
+            Decision::Place(node) => {
+                let name = bench.snapshot.name(node);
+                assert!(best.iter().any(|best| **best == **name), "{name} of {best:?}");
+            }
+            _ => assert!(best.is_empty(), "none of {best:?}"),
+        }
+    }
+}
+
 /// What came of the pods of a world: how many had a node, and how many boards there were.
 fn hold(seed: u64, said: &mut BTreeSet<String>) -> (usize, usize) {
     let worlds = Worlds::seeded(seed);
-    let storage = Storage(&worlds);
+    let storage = Storage { worlds: &worlds, calm: seed % 2 == 0 };
     let mut world = storage.world();
     world.persistent_volume_claims.sort_by_key(|claim| key_of(&claim.metadata));
     let sorted = |metas: Vec<&ObjectMeta>| metas.is_sorted_by_key(|meta| key_of(meta));
@@ -437,6 +471,7 @@ fn hold(seed: u64, said: &mut BTreeSet<String>) -> (usize, usize) {
         let made: Arc<Pod> = Arc::new(read(&pod));
         hold_nodes(&mut bench, &made, said);
         let best = bench.hold(&made);
+        hold_boards(&mut bench, &made, &best);
         placed += usize::from(!best.is_empty());
         if let Some(node) =
             best.get(storage.below(best.len().max(1) as u64) as usize).filter(|_| storage.one_in(2))
