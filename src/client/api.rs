@@ -157,6 +157,11 @@ impl<K: Typed> Api<K> {
         value(&created.ok_or_else(|| Error::unexpected("create"))?)
     }
 
+    /// Makes an object, and leaves what became of it unread.
+    pub async fn post(&self, object: &K) -> Result<(), Error> {
+        self.client.create(self.target(), self.payload(object)?, WriteOptions::default()).await.map(drop)
+    }
+
     /// Posts to a subresource, such as `eviction` or `binding`.
     pub async fn create_subresource<T: Serialize + Sync>(
         &self,

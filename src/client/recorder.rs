@@ -5,7 +5,7 @@
 //! the count of the event that exists, as client-go's correlator does. Events are best effort by
 //! nature; nothing may depend on them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::{Api, Client, Error};
-use crate::env::{Clock, Env, Stream};
+use crate::env::{Clock, Env, HashMap, Stream};
 
 /// How many events may wait to be written.
 const QUEUE: usize = 1000;
@@ -33,7 +33,7 @@ pub struct Events {
 }
 
 /// Whether an event is as it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventKind {
     /// It is.
     Normal,
@@ -58,7 +58,7 @@ impl Events {
         let writer = Writer {
             client,
             suffixes: env.random.stream(&format!("events/{component}")),
-            known: BTreeMap::new(),
+            known: HashMap::default(),
             order: VecDeque::new(),
         };
         env.tasks.spawn("events", writer.run(said));
@@ -115,14 +115,14 @@ impl Events {
 
 /// The reference that names an object in an event.
 pub fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
-    let meta = object.meta().clone();
+    let meta = object.meta();
     ObjectReference {
         api_version: Some(K::api_version(&()).into_owned()),
         kind: Some(K::kind(&()).into_owned()),
-        namespace: meta.namespace,
-        name: meta.name,
-        uid: meta.uid,
-        resource_version: meta.resource_version,
+        namespace: meta.namespace.clone(),
+        name: meta.name.clone(),
+        uid: meta.uid.clone(),
+        resource_version: meta.resource_version.clone(),
         field_path: None,
     }
 }
@@ -130,12 +130,12 @@ pub fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
 struct Writer {
     client: Arc<dyn Client>,
     suffixes: Stream,
-    known: BTreeMap<Subject, Known>,
+    known: HashMap<Subject, Known>,
     order: VecDeque<Subject>,
 }
 
 /// Who says what about whom: what must be equal for events to be counted as one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Subject {
     component: Arc<str>,
     about: [Option<String>; 6],
@@ -190,7 +190,8 @@ impl Writer {
         let event = event(said, count, first, &self.suffixes);
         let namespace = event.metadata.namespace.clone().unwrap_or_default();
         let events = Api::<Event>::namespaced(self.client.clone(), &namespace);
-        let name = events.create(&event).await?.metadata.name.unwrap_or_default();
+        events.post(&event).await?;
+        let name = event.metadata.name.unwrap_or_default();
         if self.known.insert(subject.clone(), Known { namespace, name, count, first }).is_none() {
             self.order.push_back(subject);
             if self.order.len() > REMEMBERED

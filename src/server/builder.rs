@@ -275,6 +275,7 @@ impl ApiServerBuilder {
             anonymous: self.anonymous,
             authorizer: self.authorizer.unwrap_or_else(|| Arc::new(RoleTable::default())),
             admission: Arc::new(self.admission),
+            default_priority_class: super::admission::DefaultClass::default(),
             service_accounts: self.service_accounts,
             node_dialer: self.node_dialer,
             hooks: self.hooks,

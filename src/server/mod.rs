@@ -85,6 +85,7 @@ struct Inner {
     anonymous: Anonymous,
     authorizer: Arc<dyn Authorizer>,
     admission: Arc<AdmissionChain>,
+    default_priority_class: admission::DefaultClass,
     service_accounts: ServiceAccountIssuer,
     node_dialer: Option<Arc<dyn NodeDialer>>,
     hooks: Option<Hooks>,
@@ -252,6 +253,10 @@ impl ApiServer {
 
     pub(crate) fn admission(&self) -> &Arc<AdmissionChain> {
         &self.0.admission
+    }
+
+    pub(crate) fn default_priority_class(&self) -> &admission::DefaultClass {
+        &self.0.default_priority_class
     }
 
     pub(crate) fn service_accounts(&self) -> &ServiceAccountIssuer {

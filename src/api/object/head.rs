@@ -16,6 +16,8 @@ pub(super) struct Head {
     pub(super) deleting: bool,
     /// Where in the body `metadata`'s first field stands, if it has any field, or its closing brace.
     pub(super) splice: u32,
+    /// Where the list of managed fields stands, if there is one.
+    pub(super) managed: Span,
     /// The uid; the row's selectable fields, in its order; each label's key and value.
     pub(super) texts: Box<[Span]>,
     /// Texts that are escaped in the body.
@@ -36,6 +38,11 @@ impl Span {
 
     pub(super) fn of(range: Range<usize>) -> Option<Self> {
         Some(Self { start: u32::try_from(range.start).ok()?, len: u32::try_from(range.len()).ok()? })
+    }
+
+    /// The bytes that it means.
+    pub(super) fn range(self) -> Range<usize> {
+        self.start as usize..self.start as usize + self.len as usize
     }
 
     pub(super) fn owned(index: usize) -> Option<Self> {

@@ -47,6 +47,8 @@ struct Core {
 struct Views {
     tree: Mutex<Weak<Value>>,
     typed: Mutex<Vec<Weak<dyn Any + Send + Sync>>>,
+    /// The same, without managed fields.
+    lean: Mutex<Vec<Weak<dyn Any + Send + Sync>>>,
     /// Kept until it is swept, as the next one is: the watchers who want it come one after another.
     protobuf: Mutex<Option<Bytes>>,
     /// The event that it was last written as, and what it is called there.
@@ -90,6 +92,29 @@ impl Object {
         revision: Revision,
         mut tree: Value,
     ) -> Result<Self, DecodeError> {
+        Self::close(resource, revision, &mut tree)
+    }
+
+    /// The same, with its [tree](Object::tree), which nobody has to decode for as long as it is held.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Object::from_tree`].
+    pub fn with_tree(
+        resource: Arc<Resource>,
+        revision: Revision,
+        mut tree: Value,
+    ) -> Result<(Self, Arc<Value>), DecodeError> {
+        let object = Self::close(resource, revision, &mut tree)?;
+        if revision != Revision::NONE {
+            tree["metadata"]["resourceVersion"] = revision.to_string().into();
+        }
+        let tree = Arc::new(tree);
+        *object.views().tree.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&tree);
+        Ok((object, tree))
+    }
+
+    fn close(resource: Arc<Resource>, revision: Revision, tree: &mut Value) -> Result<Self, DecodeError> {
         let wrong = |what: &str| DecodeError {
             what: format!("{} as an object", resource.kind),
             source: serde::de::Error::custom(format!("expected {what}")),
@@ -102,7 +127,7 @@ impl Object {
             .as_object_mut()
             .ok_or_else(|| wrong("metadata to be a JSON object"))?
             .remove("resourceVersion");
-        let body = serde_json::to_vec(&tree)
+        let body = serde_json::to_vec(tree)
             .map_err(|source| DecodeError { what: format!("{} as JSON", resource.kind), source })?;
         // Boxed, so that no room is kept for more.
         let body = Bytes::from(body.into_boxed_slice());
@@ -361,7 +386,9 @@ impl Object {
             if tree.strong_count() == 0 {
                 *tree = Weak::new();
             }
-            views.typed.lock().unwrap_or_else(PoisonError::into_inner).retain(|slot| slot.strong_count() > 0);
+            for views in [&views.typed, &views.lean] {
+                views.lock().unwrap_or_else(PoisonError::into_inner).retain(|slot| slot.strong_count() > 0);
+            }
             views.protobuf.lock().unwrap_or_else(PoisonError::into_inner).take();
             views.event.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
@@ -389,13 +416,45 @@ impl Object {
     ///
     /// When the body is no `T`.
     pub fn view<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>, DecodeError> {
-        let mut slots = self.views().typed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared(&self.views().typed, || self.encode())
+    }
+
+    /// The same without `metadata.managedFields`: they are as large as all the rest of many an object, and few who
+    /// hold it look at them.
+    ///
+    /// # Errors
+    ///
+    /// When the body is no `T`.
+    pub fn lean_view<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>, DecodeError> {
+        let managed = self.head().managed.range();
+        if managed.is_empty() {
+            return self.view();
+        }
+        self.shared(&self.views().lean, || {
+            let whole = self.encode();
+            // They stand behind the place where the revision is spliced in.
+            let after = whole.len() - (self.body().len() - managed.end);
+            let mut lean = BytesMut::with_capacity(whole.len() - managed.len() + 4);
+            lean.extend_from_slice(&whole[..after - managed.len()]);
+            lean.extend_from_slice(b"null");
+            lean.extend_from_slice(&whole[after..]);
+            lean.freeze()
+        })
+    }
+
+    /// The value of this type that somebody holds, or else the one that `encoded` says.
+    fn shared<T: DeserializeOwned + Send + Sync + 'static>(
+        &self,
+        slots: &Mutex<Vec<Weak<dyn Any + Send + Sync>>>,
+        encoded: impl FnOnce() -> Bytes,
+    ) -> Result<Arc<T>, DecodeError> {
+        let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|slot| slot.strong_count() > 0);
         if let Some(shared) = slots.iter().filter_map(Weak::upgrade).find_map(|any| any.downcast::<T>().ok())
         {
             return Ok(shared);
         }
-        let value: T = serde_json::from_slice(&self.encode()).map_err(|source| DecodeError {
+        let value: T = serde_json::from_slice(&encoded()).map_err(|source| DecodeError {
             what: format!("{} {}", self.resource().kind, self.key()),
             source,
         })?;
@@ -484,6 +543,44 @@ mod tests {
         object.sweep();
         assert!(object.views().typed.lock().unwrap().is_empty(), "nothing holds its room");
         assert!(Arc::ptr_eq(&held, &object.tree()), "what is held is still shared");
+    }
+
+    #[test]
+    fn a_lean_view_lacks_managed_fields_and_nothing_else() {
+        let entry = json!({"manager": "a", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:data": {"f:]\"": {}}}});
+        for metadata in [
+            json!({"name": "a"}),
+            json!({"name": "a", "managedFields": []}),
+            json!({"managedFields": [entry.clone()]}),
+            json!({"annotations": {"managedFields": "[x]"}, "labels": {"managedFields": "y"}, "name": "a",
+                "managedFields": [entry.clone(), entry.clone()], "uid": "u"}),
+        ] {
+            let object = config_map(json!({"metadata": metadata, "data": {"managedFields": "[]"}}));
+            for object in [object.clone(), object.at(Revision::NONE), object.at(Revision(70_000))] {
+                let mut whole = (*object.view::<ConfigMap>().unwrap()).clone();
+                let lean = object.lean_view::<ConfigMap>().unwrap();
+                assert_eq!((*lean).clone().metadata.managed_fields, None);
+                whole.metadata.managed_fields = None;
+                assert_eq!(*lean, whole);
+                assert!(Arc::ptr_eq(&lean, &object.lean_view().unwrap()), "it is shared while it is held");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tree_that_is_held_is_the_one_that_would_be_decoded() {
+        for revision in [Revision::NONE, Revision(7)] {
+            let row = config_map(json!({})).resource().clone();
+            let given = json!({"metadata": {"name": "a", "resourceVersion": "5"}, "data": {"a": "b"}});
+            let (object, held) = Object::with_tree(row.clone(), revision, given.clone()).unwrap();
+            assert!(Arc::ptr_eq(&held, &object.tree()));
+            let decoded: Value = serde_json::from_slice(&object.encode()).unwrap();
+            assert_eq!(*held, decoded);
+            assert_eq!(object, Object::from_tree(row, revision, given).unwrap());
+            drop(held);
+            assert_eq!(*object.tree(), decoded);
+        }
     }
 
     #[test]

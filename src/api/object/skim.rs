@@ -23,6 +23,7 @@ struct Skim<'a> {
     /// Whether the body was written by us.
     ours: bool,
     splice: Option<usize>,
+    managed: Span,
     /// Whether `apiVersion` and `kind` are the row's.
     named: [bool; 2],
     name: Span,
@@ -65,6 +66,7 @@ pub(super) fn skim(resource: &Resource, body: &[u8], ours: bool) -> Option<Head>
         resource,
         ours,
         splice: None,
+        managed: Span::EMPTY,
         named: [ours; 2],
         name: Span::EMPTY,
         namespace: Span::EMPTY,
@@ -89,6 +91,7 @@ pub(super) fn skim(resource: &Resource, body: &[u8], ours: bool) -> Option<Head>
         generation: skim.generation,
         deleting: skim.deleting,
         splice: u32::try_from(skim.splice?).ok()?,
+        managed: skim.managed,
         texts,
         owned: skim.owned.into(),
     })
@@ -249,6 +252,10 @@ impl<'a> Skim<'a> {
             (Place::Metadata, b"namespace") => self.namespace = self.text(found)?,
             (Place::Metadata, b"uid") => self.uid = self.text(found)?,
             (Place::Metadata, b"generation") => self.generation = self.integer(found),
+            // The key's closing quote and the colon stand between.
+            (Place::Metadata, b"managedFields") if matches!(found, Found::Inner) => {
+                self.managed = Span::of(key.end + 2..self.at)?;
+            }
             (Place::Metadata, b"deletionTimestamp") => self.deleting = !matches!(found, Found::Null),
             (Place::Labels, _) => {
                 let key = self.span(key, escaped)?;

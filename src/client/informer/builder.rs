@@ -22,6 +22,7 @@ pub struct InformerBuilder<K> {
     fields: FieldSelector,
     indexes: Vec<Index<K>>,
     handlers: Vec<Handler<K>>,
+    lean: bool,
 }
 
 impl<K: Typed> InformerBuilder<K> {
@@ -34,6 +35,7 @@ impl<K: Typed> InformerBuilder<K> {
             fields: FieldSelector::default(),
             indexes: Vec::new(),
             handlers: Vec::new(),
+            lean: false,
         }
     }
 
@@ -55,6 +57,14 @@ impl<K: Typed> InformerBuilder<K> {
     #[must_use]
     pub fn fields(mut self, fields: FieldSelector) -> Self {
         self.fields = fields;
+        self
+    }
+
+    /// Leave `metadata.managedFields` out of the typed values, which are held for as long as the informer runs; the
+    /// [object](Change::Applied) beside each still has them.
+    #[must_use]
+    pub fn without_managed_fields(mut self) -> Self {
+        self.lean = true;
         self
     }
 
@@ -89,6 +99,7 @@ impl<K: Typed> InformerBuilder<K> {
             indexes: self.indexes,
             copy: RwLock::new(copy),
             handlers: Mutex::new(self.handlers),
+            lean: self.lean,
             moved: Notify::new(),
         }));
         let source = Source {

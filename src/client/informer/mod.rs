@@ -63,6 +63,8 @@ struct Shared<K> {
     copy: RwLock<Copy<K>>,
     /// Held while the copy changes and the change is told, so that a new handler misses nothing.
     handlers: Mutex<Vec<Handler<K>>>,
+    /// Whether values go without managed fields.
+    lean: bool,
     moved: Notify,
 }
 
@@ -270,7 +272,8 @@ impl<K: Typed> Informer<K> {
     }
 
     fn apply(&self, object: Object, handlers: &mut [Handler<K>]) {
-        let new = match object.view::<K>() {
+        let view = if self.0.lean { object.lean_view::<K>() } else { object.view::<K>() };
+        let new = match view {
             Ok(value) => value,
             Err(error) => {
                 // The rest of the resource must not suffer from one object that cannot be read.

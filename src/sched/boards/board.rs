@@ -21,24 +21,50 @@ pub(super) struct Board {
     /// Up to where it has followed the snapshot's changes.
     followed: Option<u64>,
     lanes: Lanes,
+    /// By node: what it is worth whatever is on it; nothing where it will not do.
+    standings: Vec<Option<StandingId>>,
+    known_standings: HashMap<Box<[i64]>, StandingId>,
+    by_standing: Vec<Standing>,
     groups: HashMap<Box<[i64]>, GroupId>,
-    /// By group: the raw scores that are normalised, in the order of the plugins, and then what those read that
-    /// look beyond a node.
+    /// By group: the raw scores that are normalised, in the order of [`Asked::normalised`].
     raws: Vec<Box<[i64]>>,
     used: u64,
 }
 
+/// What a node is worth to the plugins that do not count pods.
+#[derive(Debug)]
+struct Standing {
+    /// The sum of the scores that are not normalised, and then the others as they are.
+    scores: Box<[i64]>,
+    /// The group of its nodes, where that follows from this alone.
+    group: Option<GroupId>,
+}
+
+/// Which standing.
+#[derive(Clone, Copy, Debug)]
+struct StandingId(u32);
+
 /// Which plugins of the profile are asked about nodes, by their places in it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Asked {
-    filters: Vec<usize>,
-    scores: Vec<usize>,
+    /// Those that do not count the pods on a node.
+    still: Points,
+    /// Those that do.
+    moving: Points,
+    /// Those whose scores are normalised: first those that do not count pods.
+    normalised: Vec<usize>,
     /// Those that look beyond a node and so are asked about groups.
     beyond: Vec<usize>,
     /// Those of them whose filters are asked.
     beyond_filters: Vec<usize>,
     /// That a plugin leaves only a few nodes, or none: no board is needed for them.
     narrow: bool,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Points {
+    filters: Vec<usize>,
+    scores: Vec<usize>,
 }
 
 /// Nodes of a group.
@@ -64,7 +90,7 @@ impl Board {
     /// About how many bytes it takes.
     pub(super) fn bytes(&self) -> usize {
         let raws = self.raws.iter().map(|raws| 64 + 2 * size_of_val(&raws[..])).sum::<usize>();
-        size_of::<Self>() + self.lanes.bytes() + raws
+        size_of::<Self>() + self.lanes.bytes() + raws + size_of_val(&self.standings[..])
     }
 
     /// Decides for a pod of the class; nothing where no node will do, or a board is of no use.
@@ -87,10 +113,10 @@ impl Board {
         match found {
             Ok(best) if best.is_empty() => None,
             Ok(best) => self.draw(&best, draw).map(Decision::Place),
-            Err(failed) => {
-                // It is in no state to go on from.
+            Err(_) => {
+                // It is in no state to go on from. Which plugin fails at which node first, a look at every node says.
                 self.followed = None;
-                Some(*failed)
+                None
             }
         }
     }
@@ -126,13 +152,13 @@ impl Board {
             _ if self.asked.narrow => self.forget(),
             Some(since) => {
                 for change in changes.since(since).filter(|change| change.is_last) {
-                    self.judge(profile, cycle, change.node, &mut raws)?;
+                    self.judge(profile, cycle, change.node, change.object, &mut raws)?;
                 }
             }
             None => {
                 self.forget();
                 for node in cycle.snapshot.nodes() {
-                    self.judge(profile, cycle, *node, &mut raws)?;
+                    self.judge(profile, cycle, *node, true, &mut raws)?;
                 }
             }
         }
@@ -142,6 +168,9 @@ impl Board {
 
     fn forget(&mut self) {
         self.lanes.reset();
+        self.standings.clear();
+        self.known_standings.clear();
+        self.by_standing.clear();
         self.groups.clear();
         self.raws.clear();
     }
@@ -168,9 +197,13 @@ impl Board {
         let concerned =
             |place: &usize| looks_beyond(profile, *place).is_some_and(|domains| domains.concerns(cycle));
         asked.beyond = (0..profile.len()).filter(concerned).collect();
+        let counts = |place: &usize| counts_pods(profile, *place);
         let filters = profile.placed(|plugin| plugin.as_filter()).map(|(place, _, _)| place);
-        (asked.beyond_filters, asked.filters) =
+        let (beyond_filters, filters) =
             filters.filter(|place| !skipped.contains(place)).partition(|place| beyond(*place));
+        let filters: Vec<_> = filters;
+        asked.beyond_filters = beyond_filters;
+        (asked.moving.filters, asked.still.filters) = filters.into_iter().partition(counts);
         skipped.clear();
         if !asked.narrow {
             let all = Feasible::of(cycle.snapshot.nodes());
@@ -181,63 +214,100 @@ impl Board {
             }
         }
         let scores = profile.placed(|plugin| plugin.as_score()).map(|(place, _, _)| place);
-        asked.scores = scores.filter(|place| !skipped.contains(place) && !beyond(*place)).collect();
+        let scores = scores.filter(|place| !skipped.contains(place) && !beyond(*place));
+        (asked.moving.scores, asked.still.scores) = scores.partition(counts);
+        let both = asked.still.scores.iter().chain(&asked.moving.scores);
+        let normalised = |place: &&usize| score(profile, **place).2.as_normalize().is_some();
+        asked.normalised = both.filter(normalised).copied().collect();
         let others = asked != self.asked || !asked.beyond.is_empty();
         self.asked = asked;
         Ok(others)
     }
 
-    /// Finds a node's place on the board, or that it has none.
+    /// Finds a node's place on the board, or that it has none. `whole` says whether the node itself is another, and
+    /// not only the pods there.
     fn judge(
         &mut self,
         profile: &Profile,
         cycle: &Cycle<'_>,
         node: NodeIndex,
+        whole: bool,
         raws: &mut Vec<i64>,
     ) -> Result<(), Failed> {
-        if !cycle.snapshot.is_listed(node) {
+        if whole {
+            let standing = self.stand(profile, cycle, node, raws)?;
+            if self.standings.len() <= node.number() {
+                self.standings.resize(node.number() + 1, None);
+            }
+            self.standings[node.number()] = standing;
+        }
+        let standing = self.standings.get(node.number()).copied().flatten();
+        let Some(standing) = standing.filter(|_| cycle.snapshot.is_listed(node)) else {
+            self.lanes.clear(node);
+            return Ok(());
+        };
+        if !passes(&self.asked.moving.filters, profile, cycle, node)? {
             self.lanes.clear(node);
             return Ok(());
         }
-        for place in &self.asked.filters {
-            let (name, filter) = filter(profile, *place);
-            match filter.filter(cycle, node) {
-                Verdict::Fits => {}
-                Verdict::Error(message) => return Err(failure("Filter", name, &message).into()),
-                Verdict::Unschedulable(_) | Verdict::Unresolvable(_) => {
-                    self.lanes.clear(node);
-                    return Ok(());
-                }
-            }
-        }
         raws.clear();
-        let mut sum = 0;
-        for place in &self.asked.scores {
-            let (name, weight, score) = score(profile, *place);
-            let raw = score.score(cycle, node);
-            if score.as_normalize().is_some() {
-                raws.push(raw);
-            } else if (0..=MAX_SCORE).contains(&raw) {
-                sum += raw * weight;
-            } else {
-                return Err(invalid_score(name, raw).into());
-            }
-        }
+        let mut sum = rate(&self.asked.moving.scores, profile, cycle, node, raws)?;
+        let normalised = raws.len();
         for place in &self.asked.beyond {
             domains(profile, *place).read(cycle, node, raws);
         }
-        let group = match self.groups.get(&raws[..]) {
-            Some(group) => *group,
-            None => {
-                let group = self.lanes.group();
-                self.groups.insert(raws[..].into(), group);
-                self.raws.push(raws[..].into());
-                group
-            }
+        let StandingId(number) = standing;
+        sum += self.by_standing[number as usize].scores[0];
+        let group = match self.by_standing[number as usize].group {
+            Some(group) if raws.is_empty() => group,
+            _ => self.group(standing, raws, normalised),
         };
         // A profile shares nothing whose weights could exceed this.
         self.lanes.set(node, group, i32::try_from(sum).unwrap_or(i32::MAX));
         Ok(())
+    }
+
+    /// What a node is worth whatever is on it; nothing where it will not do.
+    fn stand(
+        &mut self,
+        profile: &Profile,
+        cycle: &Cycle<'_>,
+        node: NodeIndex,
+        scores: &mut Vec<i64>,
+    ) -> Result<Option<StandingId>, Failed> {
+        if !cycle.snapshot.is_listed(node) || !passes(&self.asked.still.filters, profile, cycle, node)? {
+            return Ok(None);
+        }
+        scores.clear();
+        scores.push(0);
+        scores[0] = rate(&self.asked.still.scores, profile, cycle, node, scores)?;
+        Ok(Some(match self.known_standings.get(&scores[..]) {
+            Some(standing) => *standing,
+            None => {
+                let standing = StandingId(self.by_standing.len() as u32);
+                self.known_standings.insert(scores[..].into(), standing);
+                self.by_standing.push(Standing { scores: scores[..].into(), group: None });
+                standing
+            }
+        }))
+    }
+
+    /// The group of the nodes that stand so and of which plugins that count pods say this: so many raw scores, and
+    /// then what those read that look beyond a node.
+    fn group(&mut self, standing: StandingId, said: &mut Vec<i64>, normalised: usize) -> GroupId {
+        let StandingId(number) = standing;
+        said.push(number.into());
+        if let Some(group) = self.groups.get(&said[..]) {
+            return *group;
+        }
+        let group = self.lanes.group();
+        self.groups.insert(said[..].into(), group);
+        let standing = &mut self.by_standing[number as usize];
+        if said.len() == 1 {
+            standing.group = Some(group);
+        }
+        self.raws.push(standing.scores[1..].iter().chain(&said[..normalised]).copied().collect());
+        group
     }
 
     /// The groups that have the best nodes; none where no node will do.
@@ -263,14 +333,10 @@ impl Board {
                 return Err(failed.into());
             }
         }
-        let mut at = 0;
-        for place in &self.asked.scores {
-            if score(profile, *place).2.as_normalize().is_some() {
-                let raw = |group: &Candidates| self.raws[group.group.0 as usize][at];
-                let scores = groups.iter().map(raw).collect();
-                at += 1;
-                add(profile, cycle, *place, scores, &mut groups)?;
-            }
+        for (at, place) in self.asked.normalised.iter().enumerate() {
+            let raw = |group: &Candidates| self.raws[group.group.0 as usize][at];
+            let scores = groups.iter().map(raw).collect();
+            add(profile, cycle, *place, scores, &mut groups)?;
         }
         if !self.asked.beyond.is_empty() {
             self.add_beyond(profile, cycle, &mut groups)?;
@@ -313,6 +379,42 @@ impl Board {
     }
 }
 
+/// Whether a node passes filters.
+fn passes(filters: &[usize], profile: &Profile, cycle: &Cycle<'_>, node: NodeIndex) -> Result<bool, Failed> {
+    for place in filters {
+        let (name, filter) = filter(profile, *place);
+        match filter.filter(cycle, node) {
+            Verdict::Fits => {}
+            Verdict::Error(message) => return Err(failure("Filter", name, &message).into()),
+            Verdict::Unschedulable(_) | Verdict::Unresolvable(_) => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// The weighted scores of a node that are not normalised, added up; those that are go into `raws` as they are.
+fn rate(
+    scores: &[usize],
+    profile: &Profile,
+    cycle: &Cycle<'_>,
+    node: NodeIndex,
+    raws: &mut Vec<i64>,
+) -> Result<i64, Failed> {
+    let mut sum = 0;
+    for place in scores {
+        let (name, weight, score) = score(profile, *place);
+        let raw = score.score(cycle, node);
+        if score.as_normalize().is_some() {
+            raws.push(raw);
+        } else if (0..=MAX_SCORE).contains(&raw) {
+            sum += raw * weight;
+        } else {
+            return Err(invalid_score(name, raw).into());
+        }
+    }
+    Ok(sum)
+}
+
 /// Adds a plugin's scores of groups to what they are worth.
 fn add(
     profile: &Profile,
@@ -342,6 +444,10 @@ fn filter(profile: &Profile, place: usize) -> (&'static str, &dyn Filter) {
 fn score(profile: &Profile, place: usize) -> (&'static str, i64, &dyn Score) {
     let (plugin, weight) = profile.at(place);
     (plugin.name(), weight, plugin.as_score().expect("it scored when the class was asked"))
+}
+
+fn counts_pods(profile: &Profile, place: usize) -> bool {
+    profile.at(place).0.as_classed().is_none_or(|classed| classed.counts_pods())
 }
 
 fn looks_beyond(profile: &Profile, place: usize) -> Option<&dyn Domains> {

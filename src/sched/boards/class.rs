@@ -100,6 +100,12 @@ pub trait Classed {
     /// Writes what the plugin reads of a pod. `false` says that this pod shares with no other.
     fn key(&self, pod: &PodInfo, snapshot: &Snapshot, key: &mut ClassKey) -> bool;
 
+    /// Whether what the plugin says of a node depends on the pods there. Where it does not, it is not asked again while
+    /// the node itself stays as it is.
+    fn counts_pods(&self) -> bool {
+        true
+    }
+
     /// How the plugin looks beyond a node, where it does.
     fn as_domains(&self) -> Option<&dyn Domains> {
         None

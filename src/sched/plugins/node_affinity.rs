@@ -101,4 +101,8 @@ impl Classed for NodeAffinity {
         }
         true
     }
+
+    fn counts_pods(&self) -> bool {
+        false
+    }
 }

@@ -38,4 +38,8 @@ impl Classed for NodeName {
         key.optional(pod.node_name());
         true
     }
+
+    fn counts_pods(&self) -> bool {
+        false
+    }
 }

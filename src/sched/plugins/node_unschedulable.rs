@@ -55,4 +55,8 @@ impl Classed for NodeUnschedulable {
         key.flag(tolerates_cordon(pod));
         true
     }
+
+    fn counts_pods(&self) -> bool {
+        false
+    }
 }

@@ -127,6 +127,10 @@ impl Classed for TaintToleration {
         tolerations_key(pod, key);
         true
     }
+
+    fn counts_pods(&self) -> bool {
+        false
+    }
 }
 
 /// Writes the tolerations of a pod.

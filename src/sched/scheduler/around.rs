@@ -120,7 +120,7 @@ where
         // A scheduler that has ended hears nothing more.
         let _ = inbox.send(message);
     };
-    Informer::builder(client.clone()).on_change(told).start(env)
+    Informer::builder(client.clone()).without_managed_fields().on_change(told).start(env)
 }
 
 /// Follows a kind of objects that plugins look up.
@@ -153,7 +153,8 @@ impl KindVisitor for Watch<'_> {
             // A scheduler that has ended hears nothing more.
             let _ = inbox.send(Message::Around(Around(note)));
         };
-        Box::new(Informer::<K>::builder(self.client.clone()).on_change(told).start(self.env))
+        let followed = Informer::<K>::builder(self.client.clone()).without_managed_fields();
+        Box::new(followed.on_change(told).start(self.env))
     }
 }
 

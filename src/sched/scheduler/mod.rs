@@ -145,9 +145,11 @@ impl SchedulerBuilder {
         let (to_run, nodes_to_run) = (inbox.clone(), inbox.clone());
         let pods = Informer::<Pod>::builder(client.clone())
             .fields(FieldSelector { terms: unfinished.into() })
+            .without_managed_fields()
             .on_change(move |change| send(&to_run, pod_message(change)))
             .start(&env);
         let nodes = Informer::<Node>::builder(client.clone())
+            .without_managed_fields()
             .on_change(move |change| send(&nodes_to_run, node_message(change)))
             .start(&env);
         let around = around::watch(&client, &self.profile, &inbox, &env);

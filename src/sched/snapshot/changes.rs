@@ -9,7 +9,7 @@ use super::NodeIndex;
 pub struct Change {
     /// Which.
     pub node: NodeIndex,
-    /// Whether the node itself is another, or came or went; else only the pods on it changed.
+    /// Whether the node itself is another since then, or came or went; else only the pods on it changed.
     pub object: bool,
     /// Whether it has not changed since.
     pub is_last: bool,
@@ -18,11 +18,11 @@ pub struct Change {
 /// The newest changes. Who has not followed for longer begins anew, which costs no more than to look at so many.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    log: VecDeque<(NodeIndex, bool)>,
+    log: VecDeque<NodeIndex>,
     /// The position of the oldest that is kept.
     first: u64,
-    /// By node: the position behind its last change.
-    last: Vec<u64>,
+    /// By node: the position behind its last change, and behind the last one of the node itself.
+    last: Vec<(u64, u64)>,
 }
 
 /// Changes are kept for at least so many positions, however few nodes there are.
@@ -45,16 +45,15 @@ impl Changes {
     pub fn since(&self, position: u64) -> impl Iterator<Item = Change> {
         let skipped = usize::try_from(position - self.first).unwrap_or(usize::MAX).min(self.log.len());
         let newer = self.log.range(skipped..).zip(position + 1..);
-        newer.map(|((node, object), behind)| Change {
-            node: *node,
-            object: *object,
-            is_last: self.last[node.number()] == behind,
+        newer.map(move |(node, behind)| {
+            let (last, last_object) = self.last[node.number()];
+            Change { node: *node, object: last_object > position, is_last: last == behind }
         })
     }
 
     /// The position behind the last change of a node.
     pub(super) fn of(&self, node: NodeIndex) -> u64 {
-        self.last.get(node.number()).copied().unwrap_or(0)
+        self.last.get(node.number()).map_or(0, |(last, _)| *last)
     }
 
     /// Everything may be another now: whoever follows begins anew.
@@ -66,14 +65,19 @@ impl Changes {
 
     pub(super) fn push(&mut self, node: NodeIndex, object: bool) {
         if self.last.len() <= node.number() {
-            self.last.resize(node.number() + 1, 0);
+            self.last.resize(node.number() + 1, (0, 0));
         }
         if self.log.len() >= self.last.len().max(LEAST) {
             self.log.pop_front();
             self.first += 1;
         }
-        self.log.push_back((node, object));
-        self.last[node.number()] = self.end();
+        self.log.push_back(node);
+        let end = self.end();
+        let (last, last_object) = &mut self.last[node.number()];
+        *last = end;
+        if object {
+            *last_object = end;
+        }
     }
 }
 
@@ -90,7 +94,8 @@ mod tests {
         }
         let seen =
             |since| changes.since(since).map(|one| (one.node, one.object, one.is_last)).collect::<Vec<_>>();
-        assert_eq!(seen(0), [(node(0), true, false), (node(1), true, true), (node(0), false, true)]);
+        assert_eq!(seen(0), [(node(0), true, false), (node(1), true, true), (node(0), true, true)]);
+        assert_eq!(seen(1), [(node(1), true, true), (node(0), false, true)]);
         assert_eq!(seen(2), [(node(0), false, true)]);
         assert_eq!(seen(3), []);
         assert_eq!(changes.of(node(0)), 3);

@@ -74,6 +74,7 @@ pub use default_toleration_seconds::DefaultTolerationSeconds;
 pub use namespace_lifecycle::NamespaceLifecycle;
 pub use node_restriction::NodeRestriction;
 pub use plugin::AdmissionPlugin;
+pub(crate) use priority::DefaultClass;
 pub use priority::Priority;
 pub use request::{AdmissionRequest, Operation};
 pub use service_account::ServiceAccount;

@@ -3,20 +3,30 @@
 //! Source: `Priority` of `k8s.io/kubernetes/plugin/pkg/admission` (1.36). The two classes of the system are
 //! known here whether or not their objects are there.
 
+use std::sync::{Mutex, PoisonError};
+
 use async_trait::async_trait;
 use serde_json::Value;
 
 use super::{AdmissionPlugin, AdmissionRequest, Operation};
-use crate::api::{Object, Status};
+use crate::api::{Object, Revision, Status};
 use crate::server::registry::store_error;
 use crate::server::tree::{at, map_mut, text};
-use crate::store::cached::ListQuery;
+use crate::store::cached::{At, ListQuery};
 use crate::store::{KeyRange, ListOptions};
 
 /// Works out a new pod's priority and preemption policy from its class, or from the class that is the
 /// default, and sees to it that only one class is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Priority;
+
+/// The class of pods that name none, and the state of all classes of which that is true.
+#[derive(Debug, Default)]
+pub(crate) struct DefaultClass(Mutex<Option<(State, Option<Object>)>>);
+
+/// How many classes there are, and the revision of the last that was written. No two states of a history have both
+/// in common, since whatever comes is newer and whatever goes is missing.
+type State = (usize, Revision);
 
 /// The classes of the system, with their values.
 ///
@@ -60,9 +70,10 @@ impl AdmissionPlugin for Priority {
     }
 
     async fn validate(&self, request: &AdmissionRequest<'_>) -> Result<(), Status> {
-        let Some(class) = request.object().filter(|_| !request.concerns("", "pods", "")) else {
+        if request.concerns("", "pods", "") {
             return Ok(());
-        };
+        }
+        let Some(class) = request.object() else { return Ok(()) };
         if class["globalDefault"] != true {
             return Ok(());
         }
@@ -146,16 +157,26 @@ async fn default_class(request: &AdmissionRequest<'_>) -> Result<Option<Object>,
         return Ok(None);
     };
     let cached = request.server.cached();
-    // Mostly there is none; then nothing is decoded, and no cache is kept.
-    let count = ListOptions { count_only: true, ..ListOptions::default() };
+    // Mostly they are the same as the last time; then nothing is decoded.
+    let keys = ListOptions { keys_only: true, ..ListOptions::default() };
     let range = KeyRange::prefix(row.storage_key(None, None));
-    let held = cached.store().list(range, count).await.map_err(|error| store_error(&error))?;
-    if held.count == 0 {
-        return Ok(None);
+    let held = cached.store().list(range, keys).await.map_err(|error| store_error(&error))?;
+    let newest = held.items.iter().map(|item| item.mod_revision).max();
+    let Some(newest) = newest else { return Ok(None) };
+    let state = (held.items.len(), newest);
+    let DefaultClass(known) = request.server.default_priority_class();
+    let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, class)) = lock().as_ref().filter(|(of, _)| *of == state) {
+        return Ok(class.clone());
     }
-    let page = cached.list(&row, &ListQuery::default()).await.map_err(|error| store_error(&error))?;
+    let at = At::AtLeast(held.revision);
+    let page = cached.list(&row, &ListQuery { at, ..ListQuery::default() }).await;
+    let page = page.map_err(|error| store_error(&error))?;
     let value = |class: &Object| class.tree()["value"].as_i64().unwrap_or(0);
-    Ok(page.items.into_iter().filter(|class| class.tree()["globalDefault"] == true).min_by_key(value))
+    let class =
+        page.items.into_iter().filter(|class| class.tree()["globalDefault"] == true).min_by_key(value);
+    *lock() = Some((state, class.clone()));
+    Ok(class)
 }
 
 impl Class {

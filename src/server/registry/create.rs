@@ -91,13 +91,13 @@ enum Stored {
 }
 
 async fn store(call: &mut Call<'_>, tree: Value, options: &WriteOptions) -> Result<Stored, Status> {
-    let valid = call.object(tree)?;
+    let (valid, tree) = call.object_held(tree)?;
     let mut findings = call.server.validation().judge_create(&valid);
-    if let Some(path) = (strategy::of(&call.row).asks_namespace)(&valid.tree(), None) {
+    if let Some(path) = (strategy::of(&call.row).asks_namespace)(&tree, None) {
         findings.errors.splice(0..0, strategy::devices::ungranted(call, path).await);
     }
     call.accept(valid.name(), findings)?;
-    call.warn(warnings::create(&call.row, &valid.tree()));
+    call.warn(warnings::create(&call.row, &tree));
     admission::created(call, &valid, options.dry_run).await?;
     let valid = convert::as_stored(call.server, valid)?;
     let (mut avoid, ttl) = (Avoid::default(), call.server.ttl(&call.row));

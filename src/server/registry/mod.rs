@@ -329,6 +329,12 @@ impl<'a> Call<'a> {
             .map_err(|error| status::bad_request(error.to_string()))
     }
 
+    /// The same, with the tree, which nobody who looks at the object has to decode while it is held.
+    pub(crate) fn object_held(&self, tree: Value) -> Result<(Object, Arc<Value>), Status> {
+        Object::with_tree(self.row.clone(), Revision::NONE, tree)
+            .map_err(|error| status::bad_request(error.to_string()))
+    }
+
     /// The object as it is now.
     pub(crate) async fn current(&self) -> Result<Option<Object>, Status> {
         self.find(&self.key()).await

@@ -139,6 +139,8 @@ where
     let mut avoid = Avoid::default();
     loop {
         let Some(current) = call.current().await? else { return Err(call.not_found()) };
+        // Whoever looks at it looks at one tree.
+        let _held = current.tree();
         let next = match decide(call, &current)? {
             Next::Replace(wanted) => replaced(call, *wanted, &current, dry_run).await?,
             Next::Delete(next) => {
@@ -274,7 +276,7 @@ async fn replaced(
         metadata_mut(&mut new).insert("generation".into(), next.into());
     }
     keep_times(&mut new, &old);
-    let next = call.object(new)?;
+    let (next, new) = call.object_held(new)?;
     if next.body() == current.body() {
         if scale.is_none() {
             admission::updated(call, &next, current, dry_run).await?;
@@ -286,20 +288,18 @@ async fn replaced(
     let mut findings = match scope {
         Scope::Main => rules.judge_update(&next, current),
         Scope::Status => rules.judge_update_status(&next, current),
-        Scope::Finalize => rules.update_finalize_tree(&call.row, &next.tree(), &old).into(),
-        Scope::EphemeralContainers => {
-            rules.update_ephemeral_containers_tree(&call.row, &next.tree(), &old).into()
-        }
-        Scope::Resize => rules.update_resize_tree(&call.row, &next.tree(), &old).into(),
+        Scope::Finalize => rules.update_finalize_tree(&call.row, &new, &old).into(),
+        Scope::EphemeralContainers => rules.update_ephemeral_containers_tree(&call.row, &new, &old).into(),
+        Scope::Resize => rules.update_resize_tree(&call.row, &new, &old).into(),
         Scope::Approval => rules.update_approval(&next, current).into(),
     };
     if scope == Scope::Status
-        && let Some(path) = (kind.asks_namespace)(&next.tree(), Some(&old))
+        && let Some(path) = (kind.asks_namespace)(&new, Some(&old))
     {
         findings.errors.splice(0..0, strategy::devices::ungranted(call, path).await);
     }
     if scope == Scope::Status && findings.errors.is_empty() {
-        let refused = (kind.judge_status)(&strategy::Context::of(call), &next.tree(), &old);
+        let refused = (kind.judge_status)(&strategy::Context::of(call), &new, &old);
         findings.errors.extend(refused);
     }
     call.accept(current.name(), findings)?;

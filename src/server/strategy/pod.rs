@@ -136,8 +136,15 @@ fn observed_generations(new: &mut Value, old: &Value) {
 
 /// The quality of service class that a pod's resources make.
 fn qos_class(tree: &Value) -> String {
-    let spec = at(tree, &["spec"]).cloned().and_then(|spec| serde_json::from_value(spec).ok());
-    predicates::qos_class(&spec.unwrap_or_default()).to_string()
+    // Only resources count: the rest of a spec need not be read for them.
+    let own = |of: &Value| json!({"name": "", "resources": of.get("resources")});
+    let all = |list: &str| at(tree, &["spec", list]).and_then(Value::as_array).into_iter().flatten().map(own);
+    let spec = json!({
+        "resources": at(tree, &["spec", "resources"]),
+        "containers": all("containers").collect::<Value>(),
+        "initContainers": all("initContainers").collect::<Value>(),
+    });
+    predicates::qos_class(&serde_json::from_value(spec).unwrap_or_default()).to_string()
 }
 
 #[cfg(test)]
