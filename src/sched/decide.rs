@@ -135,7 +135,11 @@ fn listed(names: &BTreeSet<&str>) -> String {
 
 /// That a plugin could not tell.
 pub(super) fn failure(point: &str, plugin: &'static str, message: &str) -> Decision {
-    Decision::Fail { plugin, message: format!("running {point} plugin {plugin:?}: {message}") }
+    let message = match point {
+        "Filter" => format!("running {plugin:?} filter plugin: {message}"),
+        _ => format!("running {point} plugin {plugin:?}: {message}"),
+    };
+    Decision::Fail { plugin, message }
 }
 
 /// That a plugin gave a score that is none.

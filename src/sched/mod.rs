@@ -27,6 +27,7 @@ mod snapshot;
 mod tally;
 #[cfg(test)]
 mod testing;
+mod volumes;
 mod wishes;
 
 pub mod config;

@@ -205,7 +205,7 @@ fn scheduler() -> Vec<Rule> {
         ),
         Rule::on(&["delete"], "", &["pods"]),
         Rule::on(&["create"], "", &["pods/binding", "bindings"]),
-        Rule::on(&["patch", "update"], "", &["pods/status"]),
+        Rule::on(&["patch", "update"], "", &["pods/status", "persistentvolumeclaims", "persistentvolumes"]),
         Rule::on(READ, "apps", &["replicasets", "statefulsets"]),
         Rule::on(READ, "policy", &["poddisruptionbudgets"]),
         Rule::on(READ, "storage.k8s.io", &["*"]),

@@ -2,6 +2,7 @@
 //!
 //! Worlds are drawn from a seed, which a disagreement prints. `WINDLASS_WORLDS` says how many; 100,000 take minutes.
 
+mod volumes;
 mod worlds;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::decide::{Decision, decide, feasible};
 use super::framework::{Cycle, Feasible, PreScored, Profile};
 use super::reference::{Judgement, NodeJudgement, Plugin, Settings, World, judge};
-use super::{Boards, Controller, Diagnosis, PodInfo, Snapshot};
+use super::{Boards, Catalogued, Controller, Diagnosis, PodInfo, Snapshot};
 use crate::api::selector::LabelSelector;
 use crate::env::{Random, Stream};
 use worlds::Worlds;
@@ -28,6 +29,12 @@ fn settings_of(profile: &Profile) -> Settings {
     let names: BTreeSet<_> = profile.names().collect();
     settings.plugins.retain(|(plugin, _)| names.contains(plugin.name()));
     settings
+}
+
+fn set<K: Catalogued>(snapshot: &mut Snapshot, objects: &[Arc<K>]) {
+    for object in objects {
+        snapshot.set_object(object.clone());
+    }
 }
 
 /// A snapshot of a world.
@@ -51,6 +58,13 @@ fn snapshot_of(world: &World) -> Snapshot {
         let meta = &set.metadata;
         snapshot.set_controller(Controller::ReplicaSet, &name(&meta.namespace), &name(&meta.name), selector);
     }
+    set(&mut snapshot, &world.persistent_volumes);
+    set(&mut snapshot, &world.persistent_volume_claims);
+    set(&mut snapshot, &world.storage_classes);
+    set(&mut snapshot, &world.csi_nodes);
+    set(&mut snapshot, &world.csi_drivers);
+    set(&mut snapshot, &world.csi_storage_capacities);
+    set(&mut snapshot, &world.volume_attachments);
     for pod in &world.pods {
         let info = Arc::new(snapshot.read(pod.clone()));
         if let Some(node) = info.node_name().map(str::to_owned).filter(|_| !info.is_finished()) {

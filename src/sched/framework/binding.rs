@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use super::super::PodInfo;
 use crate::client::{Client, Error};
+use crate::env::Env;
 
 /// A pod on its way to a node.
 pub struct Binding {
@@ -15,6 +16,8 @@ pub struct Binding {
     pub node: Arc<str>,
     /// Through what to act.
     pub client: Arc<dyn Client>,
+    /// Time, and tasks, for whoever has to wait.
+    pub env: Env,
 }
 
 /// Why a pod was not bound.
@@ -38,6 +41,20 @@ pub trait PreBind: Send + Sync {
     ///
     /// When it cannot; the pod is then not bound, and tried again later.
     async fn pre_bind(&self, binding: &Binding) -> Result<(), BindError>;
+
+    /// Waits until what was prepared is there. Only so many pods are prepared and bound at a time; who waits here
+    /// holds up none of them.
+    ///
+    /// # Errors
+    ///
+    /// When it will not be there; the pod is then not bound, and tried again later.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the wait must end it.
+    async fn ready(&self, _binding: &Binding) -> Result<(), BindError> {
+        Ok(())
+    }
 }
 
 /// Binds the pod. The first plugin that does not skip does it.

@@ -1,8 +1,11 @@
 //! The way from a decision to a bound pod, as a task of its own.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::poll;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::super::framework::{BindError, Binding, Bound, Profile, WaitingPods};
@@ -50,11 +53,7 @@ pub(super) async fn bind(
     let leave = leave(held, &clock).await;
     waiting.give_up(&binding.pod.uid);
     let result = match leave {
-        Ok(()) => {
-            // Only those that are about to write count against the bound: who waits holds up nobody.
-            let _permit = bindings.acquire().await;
-            write(&profile, &binding).await
-        }
+        Ok(()) => write(&profile, &binding, &bindings).await,
         Err(failure) => Err(failure),
     };
     if result.is_ok() {
@@ -77,10 +76,24 @@ async fn leave(held: Option<Held>, clock: &Clock) -> Result<(), Failure> {
     Err(Failure::Rejected { plugin, message })
 }
 
-async fn write(profile: &Profile, binding: &Binding) -> Result<(), Failure> {
+/// Prepares and binds. Only those that are about to write count against the bound: who waits holds up nobody.
+async fn write(profile: &Profile, binding: &Binding, bindings: &Semaphore) -> Result<(), Failure> {
+    let permit = bindings.acquire().await;
     for (name, plugin) in profile.pre_binds() {
         plugin.pre_bind(binding).await.map_err(|error| failure("PreBind", name, &error))?;
     }
+    let mut ready = pin!(ready(profile, binding));
+    let _permit = match poll!(ready.as_mut()) {
+        Poll::Ready(result) => {
+            result?;
+            permit
+        }
+        Poll::Pending => {
+            drop(permit);
+            ready.await?;
+            bindings.acquire().await
+        }
+    };
     for (name, plugin) in profile.binds() {
         match plugin.bind(binding).await {
             Ok(Bound::Done) => return Ok(()),
@@ -89,6 +102,14 @@ async fn write(profile: &Profile, binding: &Binding) -> Result<(), Failure> {
         }
     }
     Err(Failure::Error("no plugin binds this pod".into()))
+}
+
+/// Waits until all that was prepared is there.
+async fn ready(profile: &Profile, binding: &Binding) -> Result<(), Failure> {
+    for (name, plugin) in profile.pre_binds() {
+        plugin.ready(binding).await.map_err(|error| failure("PreBind", name, &error))?;
+    }
+    Ok(())
 }
 
 fn failure(point: &str, plugin: &str, error: &BindError) -> Failure {

@@ -192,7 +192,7 @@ impl Run {
         match self.decide(&pod) {
             Turn::Bind { node, held } => {
                 self.books.assume(&pod, &node);
-                let binding = Binding { pod, node, client: self.client.clone() };
+                let binding = Binding { pod, node, client: self.client.clone(), env: self.env.clone() };
                 let task = bind::bind(
                     self.profile.clone(),
                     binding,

@@ -110,11 +110,7 @@ catalog! {
     /// How much a driver has left to give, and where.
     csi_storage_capacities: CSIStorageCapacity
     /// Volumes that are attached to nodes.
-    volume_attachments: VolumeAttachment {
-        fn node(&self) -> Option<&str> {
-            Some(&self.spec.node_name)
-        }
-    }
+    volume_attachments: VolumeAttachment
     /// How many pods may be disrupted at a time.
     pod_disruption_budgets: PodDisruptionBudget
     /// Claims to devices.

@@ -8,11 +8,13 @@
 //! node that is not known yet, and a node may go before its pods do: its row then stays, unlisted,
 //! until the last of them is gone.
 
+mod attached;
 mod catalog;
 mod changes;
 mod images;
 mod kinds;
 mod names;
+mod open_volumes;
 mod owners;
 mod taints;
 #[cfg(test)]
@@ -21,8 +23,9 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ContainerImage, Node, NodeStatus, Taint};
+use k8s_openapi::api::core::v1::{ContainerImage, Node, NodeStatus, PersistentVolume, Taint};
 
+pub(super) use attached::NodeVolumes;
 pub(super) use catalog::KindVisitor;
 pub use catalog::{Catalog, Catalogued, ObjectKind, Shelf};
 pub use changes::{Change, Changes};
@@ -32,12 +35,16 @@ pub use names::{ResourceId, ResourceNames};
 pub use owners::Controller;
 
 use super::PodInfo;
+use super::volumes::{VolumeId, claim_names, key_of};
 use super::wishes::{Labels, Wishes};
+use crate::api::ObjectKey;
 use crate::api::predicates::{HostPort, Resources};
 use crate::api::selector::LabelSelector;
 use crate::env::HashMap;
+use attached::Attached;
 use images::Images;
 use kinds::{Kinds, WishesId};
+use open_volumes::OpenVolumes;
 use owners::Owners;
 use taints::TaintSets;
 
@@ -76,6 +83,8 @@ pub struct Snapshot {
     owners: Owners,
     namespaces: BTreeMap<String, Labels>,
     catalog: Catalog,
+    attached: Attached,
+    open_volumes: OpenVolumes,
 
     // Columns, by node.
     names: Vec<Arc<str>>,
@@ -315,21 +324,67 @@ impl Snapshot {
         &self.catalog
     }
 
+    /// What is attached to a node; nothing where that is nothing.
+    pub(super) fn attached(&self, node: NodeIndex) -> Option<&NodeVolumes> {
+        self.attached.on(self.name(node))
+    }
+
+    /// Whether a pod on some node has a volume.
+    pub(super) fn is_volume_used(&self, volume: &VolumeId) -> bool {
+        self.attached.is_used(volume)
+    }
+
+    /// Whether a pod on a node that is there names a claim.
+    pub(super) fn is_claim_used(&self, namespace: &str, name: &str) -> bool {
+        let names = |pod: &PodInfo| claim_names(pod).any(|claim| !claim.ephemeral && claim.name == name);
+        let mut users = self.attached.users(ObjectKey::new(namespace, name));
+        users.any(|(node, pod)| self.find(node).is_some() && names(pod))
+    }
+
+    /// The volumes that a claim to one of a class may come to, by name.
+    pub(super) fn volumes_for(
+        &self,
+        class: &str,
+        claim: &ObjectKey,
+    ) -> impl Iterator<Item = &Arc<PersistentVolume>> {
+        let names = self.open_volumes.names(class, claim);
+        names.into_iter().filter_map(|name| self.catalog.get("", name))
+    }
+
     /// Puts an object in that plugins look up, or in the place of its old self, which is returned.
     pub fn set_object<K: Catalogued>(&mut self, object: Arc<K>) -> Option<Arc<K>> {
-        if let Some(node) = object.node().and_then(|node| self.by_name.get(node)) {
-            self.changes.push(*node, true);
-        }
-        self.catalog.set(object)
+        self.touch(&*object);
+        let key = key_of(object.metadata());
+        let old = self.catalog.set(object);
+        self.follow::<K>(&key);
+        old
     }
 
     /// Takes an object out that plugins look up.
     pub fn remove_object<K: Catalogued>(&mut self, namespace: &str, name: &str) -> Option<Arc<K>> {
         let old = self.catalog.remove::<K>(namespace, name)?;
-        if let Some(node) = old.node().and_then(|node| self.by_name.get(node)) {
+        self.touch(&*old);
+        self.follow::<K>(&ObjectKey::new(namespace, name));
+        Some(old)
+    }
+
+    /// Notes that an object changes that is about a node.
+    fn touch<K: Catalogued>(&mut self, object: &K) {
+        if let Some(node) = object.node().and_then(|node| self.by_name.get(node)) {
             self.changes.push(*node, true);
         }
-        Some(old)
+    }
+
+    /// Brings what is worked out from the catalog up to a change of one of its objects.
+    fn follow<K: Catalogued>(&mut self, key: &ObjectKey) {
+        if K::WHICH == ObjectKind::PersistentVolume {
+            self.open_volumes.set(&key.name, self.catalog.get("", &key.name).map(|volume| &**volume));
+        }
+        for node in self.attached.follow(K::WHICH, key, &self.catalog) {
+            if let Some(index) = self.by_name.get(&node) {
+                self.changes.push(*index, false);
+            }
+        }
     }
 
     /// Puts a node in, or in the place of its old self, which is returned.
@@ -386,6 +441,7 @@ impl Snapshot {
         let index = self.row(node);
         self.count(index, &pod, 1);
         self.pods[index.at()].insert(pod.uid.clone(), pod.clone());
+        self.attached.place(&pod, &self.names[index.at()], &self.catalog);
         self.placed.insert(pod.uid.clone(), (index, pod));
     }
 
@@ -393,6 +449,7 @@ impl Snapshot {
     pub fn unplace(&mut self, uid: &str) -> Option<Arc<PodInfo>> {
         let (index, pod) = self.placed.remove(uid)?;
         self.pods[index.at()].remove(uid);
+        self.attached.unplace(&pod);
         self.count(index, &pod, -1);
         self.release(index);
         Some(pod)

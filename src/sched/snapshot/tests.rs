@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::sched::testing::{node, pod};
@@ -68,6 +69,55 @@ fn sets_of_taints_are_shared_and_forgotten() {
         assert_eq!(snapshot.taint_sets()[a][0].key, format!("t{round}"));
     }
     assert!(snapshot.taint_sets().len() < 30);
+}
+
+#[test]
+fn a_node_changes_with_what_is_behind_the_claims_of_its_pods() {
+    fn read<T: serde::de::DeserializeOwned>(tree: serde_json::Value) -> Arc<T> {
+        Arc::new(serde_json::from_value(tree).unwrap())
+    }
+    use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+    use k8s_openapi::api::storage::v1::{StorageClass, VolumeAttachment};
+    let mut snapshot = Snapshot::new();
+    snapshot.set_node(node("n").make());
+    let volumes = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]);
+    let info = Arc::new(snapshot.read(pod("a").set("volumes", volumes).make()));
+    snapshot.place(info, "n");
+    let n = snapshot.find("n").unwrap();
+    // What changed since the last time, and how many volumes of the driver there are.
+    let mut since = snapshot.changes().end();
+    let mut seen = |snapshot: &Snapshot| {
+        let changed: Vec<_> = snapshot.changes().since(since).map(|change| change.object).collect();
+        since = snapshot.changes().end();
+        (changed, snapshot.attached(n).map_or(0, |here| here.count("d")))
+    };
+    let claim = |name: &str, volume: &str| -> Arc<PersistentVolumeClaim> {
+        read(json!({"metadata": {"name": name, "namespace": "ns"},
+                    "spec": {"volumeName": volume, "storageClassName": "s"}}))
+    };
+    let volume = |handle: &str| -> Arc<PersistentVolume> {
+        read(json!({"metadata": {"name": "v"}, "spec": {"csi": {"driver": "d", "volumeHandle": handle}}}))
+    };
+    let attachment = |volume: &str| -> Arc<VolumeAttachment> {
+        read(json!({"metadata": {"name": "va"}, "spec": {"attacher": "d", "nodeName": "n",
+                    "source": {"persistentVolumeName": volume}}}))
+    };
+    snapshot.set_object(claim("c", "v"));
+    assert_eq!(seen(&snapshot), (vec![], 0));
+    snapshot.set_object::<StorageClass>(read(json!({"metadata": {"name": "s"}, "provisioner": "d"})));
+    assert_eq!(seen(&snapshot), (vec![false], 1));
+    snapshot.set_object(volume("h"));
+    assert_eq!(seen(&snapshot), (vec![false], 1));
+    // Neither somebody else's claim nor the same volume once more is anything new.
+    snapshot.set_object(claim("other", "v"));
+    snapshot.set_object(volume("h"));
+    assert_eq!(seen(&snapshot), (vec![], 1));
+    snapshot.set_object(attachment("v"));
+    assert_eq!(seen(&snapshot), (vec![false], 1));
+    snapshot.unplace("uid-a");
+    assert_eq!(seen(&snapshot), (vec![false], 1));
+    snapshot.remove_object::<VolumeAttachment>("", "va");
+    assert_eq!(seen(&snapshot), (vec![false], 0));
 }
 
 #[derive(Clone, Debug)]
