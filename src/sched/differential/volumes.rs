@@ -453,7 +453,7 @@ fn hold_boards(bench: &mut Bench, pod: &Arc<Pod>, best: &[String]) {
 /// What came of the pods of a world: how many had a node, and how many boards there were.
 fn hold(seed: u64, said: &mut BTreeSet<String>) -> (usize, usize) {
     let worlds = Worlds::seeded(seed);
-    let storage = Storage { worlds: &worlds, calm: seed % 2 == 0 };
+    let storage = Storage { worlds: &worlds, calm: seed.is_multiple_of(2) };
     let mut world = storage.world();
     world.persistent_volume_claims.sort_by_key(|claim| key_of(&claim.metadata));
     let sorted = |metas: Vec<&ObjectMeta>| metas.is_sorted_by_key(|meta| key_of(meta));

@@ -168,6 +168,8 @@ impl Filter for VolumeZone {
     }
 }
 
+// It counts no pods, and does not say so: asked before NodeVolumeLimits, it would hide a node that cannot be told there,
+// and that is an error of the whole attempt.
 impl Classed for VolumeZone {
     fn key(&self, pod: &PodInfo, snapshot: &Snapshot, key: &mut ClassKey) -> bool {
         match places(pod, snapshot) {

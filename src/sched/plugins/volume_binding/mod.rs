@@ -136,6 +136,8 @@ impl Filter for VolumeBinding {
     }
 }
 
+// It counts no pods, and does not say so: asked before NodeVolumeLimits, it would hide a node that cannot be told there,
+// and that is an error of the whole attempt.
 impl Classed for VolumeBinding {
     fn key(&self, pod: &PodInfo, snapshot: &Snapshot, key: &mut ClassKey) -> bool {
         match Needs::of(pod, snapshot, &self.state()) {
