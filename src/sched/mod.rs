@@ -16,7 +16,9 @@ mod boards;
 mod cluster_event;
 mod decide;
 mod diagnosis;
+mod event_kinds;
 mod framework;
+mod happening;
 mod notices;
 mod pod_info;
 mod queue;
@@ -35,13 +37,15 @@ pub use boards::{Boards, ClassKey, Classed, Domains};
 pub use cluster_event::{ClusterEvent, NodeChange, ObjectEvent};
 pub use decide::{Decision, decide};
 pub use diagnosis::Diagnosis;
+pub use event_kinds::EventKinds;
 pub use framework::{
     Bind, BindError, Binding, Bound, Cycle, Feasible, Filter, MAX_SCORE, Normalize, Permission, Permit,
     Plugin, PostBind, PostFilter, PostFiltered, PreBind, PreEnqueue, PreFilter, PreFiltered, PreScore,
     PreScored, Profile, QueueSort, Reason, Reserve, Score, Verdict, WaitingPods, normalize,
 };
+pub use happening::Happening;
 pub use pod_info::PodInfo;
-pub use queue::{Queue, QueuedPod};
+pub use queue::{Queue, QueueOptions, QueuedPod, Rejection};
 pub use scheduler::{DEFAULT_NAME, Scheduler, SchedulerBuilder};
 pub use snapshot::{
     Catalog, Catalogued, Change, Changes, Controller, NodeIndex, ObjectKind, ResourceId, ResourceNames,

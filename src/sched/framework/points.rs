@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use super::super::{Classed, ClusterEvent, Diagnosis, NodeIndex, ObjectKind, PodInfo, QueuedPod, Snapshot};
+use super::super::{
+    Classed, ClusterEvent, Diagnosis, EventKinds, NodeIndex, ObjectKind, PodInfo, QueuedPod, Snapshot,
+};
 use super::{Bind, Cycle, PostBind, PreBind, Reason, Verdict};
 
 /// A plugin: a name, and the points at which it takes part.
@@ -44,6 +46,12 @@ use super::{Bind, Cycle, PostBind, PreBind, Reason, Verdict};
 pub trait Plugin: Send + Sync + 'static {
     /// The name, for messages and for queueing.
     fn name(&self) -> &'static str;
+
+    /// The kinds of events that could let a pod pass that this plugin rejected. Of others it is not asked whether they
+    /// [help](Self::helps): events are many and waiting pods may be, too, so the fewer the better.
+    fn wakes_on(&self) -> EventKinds {
+        EventKinds::ALL
+    }
 
     /// Whether something that happened could let a pod pass that this plugin rejected.
     fn helps(&self, _event: &ClusterEvent<'_>, _pod: &PodInfo, _snapshot: &Snapshot) -> bool {
@@ -120,6 +128,12 @@ pub trait PreEnqueue {
 pub trait QueueSort {
     /// `Less` when `a` goes before `b`. Pods that are equal go in the order in which they came.
     fn compare(&self, a: &QueuedPod, b: &QueuedPod) -> Ordering;
+
+    /// A number that sorts pods as [`compare`](Self::compare) does, the least first, where there is one: the queue then
+    /// sorts by it and asks the plugin no more. It may depend on the pod alone, and not on what else is known of it.
+    fn rank(&self) -> Option<fn(&PodInfo) -> i64> {
+        None
+    }
 }
 
 /// Looks at the pod before nodes are looked at.
