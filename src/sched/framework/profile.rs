@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use super::super::{ClassKey, EventKinds, ObjectKind, PodInfo, QueuedPod, Snapshot, plugins};
 use super::{
-    Bind, Filter, MAX_SCORE, Permit, Plugin, PostBind, PostFilter, PreBind, PreEnqueue, PreFilter, QueueSort,
-    Reserve,
+    Bind, Filter, MAX_SCORE, Permit, Plugin, PostBind, PostFilter, PreBind, PreFilter, QueueSort, Reserve,
 };
 
 /// Plugins in their order, with the weights of their scores. The default is kube-scheduler's.
@@ -110,12 +109,7 @@ impl Profile {
             })
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&dyn Plugin> {
-        self.plugins.iter().map(|(plugin, _)| &**plugin).find(|plugin| plugin.name() == name)
-    }
-
     points! {
-        pre_enqueues: PreEnqueue by as_pre_enqueue;
         pre_filters: PreFilter by as_pre_filter;
         filters: Filter by as_filter;
         post_filters: PostFilter by as_post_filter;

@@ -253,7 +253,10 @@ impl Plugin for InterPodAffinity {
             }
             ClusterEvent::NodeUpdated { old, new, .. } => {
                 let moved = |term: &Term| label(old, &term.key) != label(new, &term.key);
-                wishes.near.iter().any(|term| moved(term) && label(new, &term.key).is_some())
+                wishes
+                    .near
+                    .iter()
+                    .any(|term| moved(term) && (label(new, &term.key).is_some() || near(&pod.kind)))
                     || wishes
                         .far
                         .iter()

@@ -4,6 +4,8 @@
 
 mod balanced_allocation;
 mod default_binder;
+#[cfg(test)]
+mod hints_tests;
 mod inter_pod_affinity;
 mod node_affinity;
 mod node_name;

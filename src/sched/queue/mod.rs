@@ -26,6 +26,8 @@
 mod flights;
 mod heap;
 mod key;
+#[cfg(test)]
+mod model;
 mod options;
 mod rejection;
 #[cfg(test)]
@@ -354,12 +356,7 @@ impl Queue {
             Place::Active => self.push_active(slot),
             Place::BackingOff | Place::Erring => self.push_backing_off(slot),
             _ if !differs => {}
-            Place::UnderWay(_) => {
-                let event = Happening::changed(old, pod);
-                if event.kinds().meets(self.interest) {
-                    self.flights.record(event);
-                }
-            }
+            Place::UnderWay(_) => self.flights.record(Happening::changed(old, pod)),
             Place::Waiting(_) => match self.worth(slot, &Happening::changed(old, pod), snapshot) {
                 Wake::No => {}
                 wake => {
