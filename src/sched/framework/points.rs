@@ -118,7 +118,8 @@ pub trait Plugin: Send + Sync + 'static {
     }
 }
 
-/// Whether a pod may enter the queue; one that may not waits until it is changed.
+/// Whether a pod may enter the queue. One that may not waits for an event that the plugin
+/// [wakes on](Plugin::wakes_on) and that [helps](Plugin::helps), and is judged again then.
 pub trait PreEnqueue {
     /// Judges a pod.
     fn pre_enqueue(&self, pod: &PodInfo) -> Verdict;

@@ -393,6 +393,11 @@ impl Model {
 }
 
 impl Queue {
+    /// Whether a pod waits for events, and neither for its gates nor for time.
+    pub(in crate::sched) fn waits_for_events(&self, key: &ObjectKey) -> bool {
+        self.place_of(key) == Some(Where::Unschedulable)
+    }
+
     fn place_of(&self, key: &ObjectKey) -> Option<Where> {
         let entry = self.entry(*self.slots.get(key)?);
         Some(match entry.place {
@@ -520,6 +525,9 @@ fn run(steps: Vec<Step>, windows: bool, backwards: bool) {
         assert_eq!(queue.entries.iter().flatten().count(), model.pods.len());
         assert_eq!(queue.next_due(), model.next_due().map(Duration::from_millis));
         let flying = model.under_way();
+        // What the pod that is under way for longest has yet to weigh, and no more.
+        let most = flying.iter().map(|at| model.pods[*at].events.len()).max().unwrap_or(0);
+        assert!(queue.kept_events() >= most);
         if flying.is_empty() {
             assert_eq!(queue.kept_events(), 0);
         }

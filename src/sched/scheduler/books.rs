@@ -78,7 +78,10 @@ impl Books {
 
     /// A popped pod fits nowhere, as these plugins say.
     pub(super) fn reject(&mut self, pod: &PodInfo, rejection: impl Into<Rejection>, now: Duration) {
-        self.queue.reject(&pod.key, rejection, &self.snapshot, now);
+        // Another of the same name may have taken its place.
+        if self.queue.get(&pod.key).is_some_and(|queued| queued.pod.uid == pod.uid) {
+            self.queue.reject(&pod.key, rejection, &self.snapshot, now);
+        }
     }
 
     fn happened(&mut self, event: Happening, now: Duration) {
@@ -215,3 +218,7 @@ impl Books {
 #[cfg(test)]
 #[path = "books_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "waking_tests.rs"]
+mod waking;
