@@ -262,13 +262,21 @@ impl Plugin for PodTopologySpread {
 
     /// Source: `isSchedulableAfterPodChange` and `isSchedulableAfterNodeChange` of `podtopologyspread/plugin.go` (1.36).
     fn helps(&self, event: &ClusterEvent<'_>, pod: &PodInfo, snapshot: &Snapshot) -> bool {
+        let foreign = match event {
+            ClusterEvent::PodAdded(other)
+            | ClusterEvent::PodRemoved(other)
+            | ClusterEvent::PodUpdated { new: other, .. } => other.kind.namespace != pod.kind.namespace,
+            ClusterEvent::Object(_) => true,
+            _ => false,
+        };
+        if foreign {
+            return false;
+        }
         // What cannot be read is tried again whenever something happens.
         let Ok([hard, _]) = self.constraints(pod, snapshot) else { return true };
-        let ours = |other: &PodInfo| other.kind.namespace == pod.kind.namespace;
         let counts =
             |constraint: &Constraint, other: &PodInfo| constraint.selector.matches(&other.kind.labels);
-        let counted =
-            |other: &PodInfo| ours(other) && hard.iter().any(|constraint| counts(constraint, other));
+        let counted = |other: &PodInfo| hard.iter().any(|constraint| counts(constraint, other));
         let relabelled = |old: &PodInfo, new: &PodInfo| {
             hard.iter().any(|constraint| counts(constraint, old) != counts(constraint, new))
         };
@@ -276,7 +284,7 @@ impl Plugin for PodTopologySpread {
         let in_all = |node: &Node| hard.iter().all(|constraint| label(node, &constraint.key).is_some());
         match event {
             ClusterEvent::PodAdded(other) | ClusterEvent::PodRemoved(other) => counted(other),
-            ClusterEvent::PodUpdated { old, new } => ours(new) && relabelled(old, new),
+            ClusterEvent::PodUpdated { old, new } => relabelled(old, new),
             ClusterEvent::Changed { old, new } => {
                 let tolerates_more = old.tolerations() != new.tolerations();
                 (tolerates_more && hard.iter().any(|constraint| constraint.honors_taints))
