@@ -116,6 +116,15 @@ impl NodeChange {
 }
 
 impl<'a> ObjectEvent<'a> {
+    /// Of a kind that is known only as a value.
+    pub(super) fn new(
+        kind: ObjectKind,
+        old: Option<&'a (dyn Any + Send + Sync)>,
+        new: Option<&'a (dyn Any + Send + Sync)>,
+    ) -> Self {
+        Self { kind, old, new }
+    }
+
     /// Of a kind; what was before, and what is now.
     #[must_use]
     pub fn of<K: Catalogued>(old: Option<&'a K>, new: Option<&'a K>) -> Self {

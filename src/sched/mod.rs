@@ -18,7 +18,9 @@ mod decide;
 mod diagnosis;
 #[cfg(test)]
 mod differential;
+mod event_kinds;
 mod framework;
+mod happening;
 mod notices;
 mod pod_info;
 mod queue;
@@ -38,13 +40,15 @@ pub use boards::{Boards, ClassKey, Classed, Domains};
 pub use cluster_event::{ClusterEvent, NodeChange, ObjectEvent};
 pub use decide::{Decision, decide};
 pub use diagnosis::Diagnosis;
+pub use event_kinds::EventKinds;
 pub use framework::{
     Bind, BindError, Binding, Bound, Cycle, Feasible, Filter, MAX_SCORE, Normalize, Permission, Permit,
     Plugin, PostBind, PostFilter, PostFiltered, PreBind, PreEnqueue, PreFilter, PreFiltered, PreScore,
     PreScored, Profile, QueueSort, Reason, Reserve, Score, Verdict, WaitingPods, normalize,
 };
+pub use happening::Happening;
 pub use pod_info::PodInfo;
-pub use queue::{Queue, QueuedPod};
+pub use queue::{Queue, QueueOptions, QueuedPod, Rejection};
 pub use scheduler::{DEFAULT_NAME, Scheduler, SchedulerBuilder};
 pub use snapshot::{
     Catalog, Catalogued, Change, Changes, Controller, ImageId, NodeIndex, ObjectKind, ResourceId,

@@ -80,7 +80,7 @@ impl NodeRequirements {
             }
             terms.extend(Term::read(term));
         }
-        Ok(Self { labels: LabelSelector::default(), terms: Some(terms) })
+        Ok(Self { labels: LabelSelector::default(), terms: Some(terms), names: None })
     }
 
     /// Whether every node will do.

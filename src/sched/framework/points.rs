@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{Classed, ClusterEvent, Diagnosis, NodeIndex, ObjectKind, PodInfo, QueuedPod, Snapshot};
+use super::super::{
+    Classed, ClusterEvent, Diagnosis, EventKinds, NodeIndex, ObjectKind, PodInfo, QueuedPod, Snapshot,
+};
 use super::{Bind, Cycle, PostBind, PreBind, Reason, Verdict};
 use crate::client::Client;
 use crate::env::Env;
@@ -47,6 +49,12 @@ use crate::env::Env;
 pub trait Plugin: Send + Sync + 'static {
     /// The name, for messages and for queueing.
     fn name(&self) -> &'static str;
+
+    /// The kinds of events that could let a pod pass that this plugin rejected. Of others it is not asked whether they
+    /// [help](Self::helps): events are many and waiting pods may be, too, so the fewer the better.
+    fn wakes_on(&self) -> EventKinds {
+        EventKinds::ALL
+    }
 
     /// Whether something that happened could let a pod pass that this plugin rejected.
     fn helps(&self, _event: &ClusterEvent<'_>, _pod: &PodInfo, _snapshot: &Snapshot) -> bool {
@@ -117,7 +125,8 @@ pub trait Plugin: Send + Sync + 'static {
     }
 }
 
-/// Whether a pod may enter the queue; one that may not waits until it is changed.
+/// Whether a pod may enter the queue. One that may not waits for an event that the plugin
+/// [wakes on](Plugin::wakes_on) and that [helps](Plugin::helps), and is judged again then.
 pub trait PreEnqueue {
     /// Judges a pod.
     fn pre_enqueue(&self, pod: &PodInfo) -> Verdict;
@@ -127,6 +136,12 @@ pub trait PreEnqueue {
 pub trait QueueSort {
     /// `Less` when `a` goes before `b`. Pods that are equal go in the order in which they came.
     fn compare(&self, a: &QueuedPod, b: &QueuedPod) -> Ordering;
+
+    /// A number that sorts pods as [`compare`](Self::compare) does, the least first, where there is one: the queue then
+    /// sorts by it and asks the plugin no more. It may depend on the pod alone, and not on what else is known of it.
+    fn rank(&self) -> Option<fn(&PodInfo) -> i64> {
+        None
+    }
 }
 
 /// Looks at the pod before nodes are looked at.

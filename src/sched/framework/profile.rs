@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::super::{ClassKey, ObjectKind, PodInfo, QueuedPod, Snapshot, plugins};
+use super::super::{ClassKey, EventKinds, ObjectKind, PodInfo, QueuedPod, Snapshot, plugins};
 use super::{
-    Bind, Filter, MAX_SCORE, Permit, Plugin, PostBind, PostFilter, PreBind, PreEnqueue, PreFilter, Reserve,
+    Bind, Filter, MAX_SCORE, Permit, Plugin, PostBind, PostFilter, PreBind, PreFilter, QueueSort, Reserve,
 };
 use crate::client::Client;
 use crate::env::Env;
@@ -116,12 +116,7 @@ impl Profile {
             })
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&dyn Plugin> {
-        self.plugins.iter().map(|(plugin, _)| &**plugin).find(|plugin| plugin.name() == name)
-    }
-
     points! {
-        pre_enqueues: PreEnqueue by as_pre_enqueue;
         pre_filters: PreFilter by as_pre_filter;
         filters: Filter by as_filter;
         post_filters: PostFilter by as_post_filter;
@@ -130,6 +125,26 @@ impl Profile {
         pre_binds: PreBind by as_pre_bind;
         binds: Bind by as_bind;
         post_binds: PostBind by as_post_bind;
+    }
+
+    /// What some plugin that can reject pods wakes on.
+    pub(in crate::sched) fn interest(&self) -> EventKinds {
+        let rejects = |plugin: &dyn Plugin| {
+            plugin.as_pre_enqueue().is_some()
+                || plugin.as_pre_filter().is_some()
+                || plugin.as_filter().is_some()
+                || plugin.as_reserve().is_some()
+                || plugin.as_permit().is_some()
+                || plugin.as_pre_bind().is_some()
+        };
+        let rejecting = self.plugins.iter().filter(|(plugin, _)| rejects(&**plugin));
+        rejecting.map(|(plugin, _)| plugin.wakes_on()).collect()
+    }
+
+    /// What sorts waiting pods as [`compare`](Self::compare) does, before arrival; nothing where only comparing does.
+    pub(in crate::sched) fn rank(&self) -> Option<fn(&PodInfo) -> i64> {
+        let sort = self.plugins.iter().find_map(|(plugin, _)| plugin.as_queue_sort());
+        sort.map_or(Some(|_| 0), QueueSort::rank)
     }
 
     /// Which of two waiting pods goes first; by arrival where no plugin sorts.

@@ -3,13 +3,15 @@
 //! Source: `filtering.go`, `scoring.go` and `plugin.go` of
 //! `pkg/scheduler/framework/plugins/interpodaffinity` (1.36).
 
+use k8s_openapi::api::core::v1::Node;
+
 use crate::env::HashMap;
 use crate::sched::snapshot::{KindId, PodKind};
 use crate::sched::tally::Tally;
 use crate::sched::wishes::{Labels, Term, Wishes};
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Domains, Feasible, Filter, NodeIndex, Normalize, Plugin, PodInfo,
-    PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict,
+    ClassKey, Classed, ClusterEvent, Cycle, Domains, EventKinds, Feasible, Filter, NodeIndex, Normalize,
+    Plugin, PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict,
 };
 
 /// Filters by what must be near or far, scores by what should be.
@@ -194,13 +196,75 @@ impl Nearness {
     }
 }
 
+fn label<'a>(node: &'a Node, key: &str) -> Option<&'a String> {
+    node.metadata.labels.as_ref()?.get(key)
+}
+
 impl Plugin for InterPodAffinity {
     fn name(&self) -> &'static str {
         "InterPodAffinity"
     }
 
-    fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
-        !matches!(event, ClusterEvent::NodeUpdated { what, .. } if !what.labels)
+    fn wakes_on(&self) -> EventKinds {
+        EventKinds::POD_ADDED
+            | EventKinds::POD_REMOVED
+            | EventKinds::POD_LABELS
+            | EventKinds::NODE_ADDED
+            | EventKinds::NODE_LABELS
+    }
+
+    /// Source: `isSchedulableAfterPodChange` and `isSchedulableAfterNodeChange` of `interpodaffinity/plugin.go` (1.36).
+    ///
+    /// kube-scheduler leaves some pods to its five minutes that are woken here: one of whose anti-affinity terms a pod
+    /// that goes matches some but not all; one whose terms select namespaces by label; one that is the first of its
+    /// kind once a pod that it was to be near goes; and one that placed pods shun, when there are other nodes.
+    fn helps(&self, event: &ClusterEvent<'_>, pod: &PodInfo, snapshot: &Snapshot) -> bool {
+        let none = Wishes::default();
+        let wishes = pod.kind.wishes.as_deref().unwrap_or(&none);
+        let matches = |term: &Term, kind: &PodKind| {
+            term.matches(&kind.namespace, snapshot.namespace_labels(&kind.namespace), &kind.labels)
+        };
+        let near =
+            |kind: &PodKind| !wishes.near.is_empty() && wishes.near.iter().all(|term| matches(term, kind));
+        let far = |kind: &PodKind| wishes.far.iter().filter(|term| matches(term, kind)).count();
+        // The terms of placed pods that keep this one away.
+        let shunned = || {
+            let far = snapshot.wishes().flat_map(|(_, wishes)| &wishes.far);
+            far.filter(|term| matches(term, &pod.kind))
+        };
+        let shuns = |kind: &PodKind| {
+            let theirs = kind.wishes.as_deref().map_or(&[][..], |wishes| &wishes.far);
+            theirs.iter().any(|term| matches(term, &pod.kind))
+        };
+        match event {
+            ClusterEvent::Changed { .. } => true,
+            ClusterEvent::PodAdded(other) => near(&other.kind),
+            ClusterEvent::PodRemoved(other) => {
+                far(&other.kind) > 0 || shuns(&other.kind) || (near(&other.kind) && near(&pod.kind))
+            }
+            ClusterEvent::PodUpdated { old, new } => {
+                (!near(&old.kind) && near(&new.kind))
+                    || (near(&old.kind) && !near(&new.kind) && near(&pod.kind))
+                    || far(&new.kind) < far(&old.kind)
+            }
+            ClusterEvent::NodeAdded(node) => {
+                let labelled = |term: &Term| label(node, &term.key).is_some();
+                !wishes.far.is_empty() || wishes.near.iter().any(labelled) || shunned().next().is_some()
+            }
+            ClusterEvent::NodeUpdated { old, new, .. } => {
+                let moved = |term: &Term| label(old, &term.key) != label(new, &term.key);
+                wishes
+                    .near
+                    .iter()
+                    .any(|term| moved(term) && (label(new, &term.key).is_some() || near(&pod.kind)))
+                    || wishes
+                        .far
+                        .iter()
+                        .chain(shunned())
+                        .any(|term| moved(term) && label(old, &term.key).is_some())
+            }
+            ClusterEvent::NodeRemoved(_) | ClusterEvent::Object(_) => false,
+        }
     }
 
     fn as_classed(&self) -> Option<&dyn Classed> {

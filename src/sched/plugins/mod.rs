@@ -5,6 +5,8 @@
 mod balanced_allocation;
 mod default_binder;
 mod dynamic_resources;
+#[cfg(test)]
+mod hints_tests;
 mod image_locality;
 mod inter_pod_affinity;
 mod node_affinity;

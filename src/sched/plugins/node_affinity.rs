@@ -1,23 +1,39 @@
 //! NodeAffinity: a pod goes where its selector and affinity allow, and best where it prefers to be.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Node;
+
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Feasible, Filter, NodeIndex, Normalize, Plugin, PodInfo,
-    PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict, normalize,
+    ClassKey, Classed, ClusterEvent, Cycle, EventKinds, Feasible, Filter, NodeIndex, Normalize, Plugin,
+    PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict, normalize,
 };
 
 /// Filters by required node affinity and node selector, scores by preferred node affinity.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NodeAffinity;
 
+/// Whether a pod may go to a node of this name and these labels.
+fn allows(pod: &PodInfo, node: &Node) -> bool {
+    let none = BTreeMap::new();
+    let labels = node.metadata.labels.as_ref().unwrap_or(&none);
+    pod.requirements.matches(node.metadata.name.as_deref().unwrap_or_default(), labels)
+}
+
 impl Plugin for NodeAffinity {
     fn name(&self) -> &'static str {
         "NodeAffinity"
     }
 
-    fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
+    fn wakes_on(&self) -> EventKinds {
+        EventKinds::NODE_ADDED | EventKinds::NODE_LABELS
+    }
+
+    /// Source: `isSchedulableAfterNodeChange` of `nodeaffinity/node_affinity.go` (1.36).
+    fn helps(&self, event: &ClusterEvent<'_>, pod: &PodInfo, _: &Snapshot) -> bool {
         match event {
-            ClusterEvent::NodeAdded(_) | ClusterEvent::Changed { .. } => true,
-            ClusterEvent::NodeUpdated { what, .. } => what.labels,
+            ClusterEvent::NodeAdded(node) => allows(pod, node),
+            ClusterEvent::NodeUpdated { old, new, .. } => allows(pod, new) && !allows(pod, old),
             _ => false,
         }
     }

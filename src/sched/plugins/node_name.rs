@@ -1,7 +1,7 @@
 //! NodeName: a pod that names its node goes there.
 
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, Snapshot, Verdict,
+    ClassKey, Classed, ClusterEvent, Cycle, EventKinds, Filter, NodeIndex, Plugin, PodInfo, Snapshot, Verdict,
 };
 
 /// Keeps a pod that names its node off all others.
@@ -11,6 +11,10 @@ pub struct NodeName;
 impl Plugin for NodeName {
     fn name(&self) -> &'static str {
         "NodeName"
+    }
+
+    fn wakes_on(&self) -> EventKinds {
+        EventKinds::NODE_ADDED
     }
 
     fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {

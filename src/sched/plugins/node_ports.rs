@@ -1,8 +1,8 @@
 //! NodePorts: a port of a node is taken by one pod only.
 
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, PreFilter, PreFiltered,
-    Snapshot, Verdict,
+    ClassKey, Classed, ClusterEvent, Cycle, EventKinds, Filter, NodeIndex, Plugin, PodInfo, PreFilter,
+    PreFiltered, Snapshot, Verdict,
 };
 
 /// Filters by the ports of the node that a pod takes.
@@ -14,8 +14,19 @@ impl Plugin for NodePorts {
         "NodePorts"
     }
 
-    fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
-        matches!(event, ClusterEvent::NodeAdded(_) | ClusterEvent::PodRemoved(_))
+    fn wakes_on(&self) -> EventKinds {
+        EventKinds::NODE_ADDED | EventKinds::POD_REMOVED
+    }
+
+    /// Source: `isSchedulableAfterPodDeleted` of `nodeports/node_ports.go` (1.36).
+    fn helps(&self, event: &ClusterEvent<'_>, pod: &PodInfo, _: &Snapshot) -> bool {
+        match event {
+            ClusterEvent::NodeAdded(_) => true,
+            ClusterEvent::PodRemoved(gone) => {
+                gone.host_ports.iter().any(|freed| pod.host_ports.iter().any(|port| port.conflicts(freed)))
+            }
+            _ => false,
+        }
     }
 
     fn as_classed(&self) -> Option<&dyn Classed> {

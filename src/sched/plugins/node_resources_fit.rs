@@ -1,13 +1,15 @@
 //! NodeResourcesFit: a pod goes where there is enough of all that it asks for, and best where most is
 //! left (least allocated).
 
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::api::resource::v1::DeviceClass;
 
 use super::dynamic_resources::class_of;
+use crate::api::predicates::Resources;
 use crate::sched::framework::Reason;
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, ObjectKind, Plugin, PodInfo, ResourceId,
-    Score, Snapshot, Verdict,
+    ClassKey, Classed, ClusterEvent, Cycle, EventKinds, Filter, NodeIndex, ObjectKind, Plugin, PodInfo,
+    ResourceId, Score, Snapshot, Verdict,
 };
 
 /// Filters by resources, scores by what is left of CPU and memory.
@@ -74,18 +76,64 @@ pub(super) fn least_allocated(used: [i64; 2], capacity: [i64; 2]) -> i64 {
     if shares.is_empty() { 0 } else { shares.iter().sum::<i64>() / shares.len() as i64 }
 }
 
+/// What a pod asks for, but for being one pod.
+fn asked(pod: &PodInfo) -> impl Iterator<Item = (ResourceId, i64)> {
+    pod.requests.iter().copied().filter(|(resource, _)| *resource != ResourceId::PODS)
+}
+
+/// What a node gives, by an event and not by the snapshot, which may be ahead of it.
+struct Given(Resources);
+
+impl Given {
+    fn by(node: &Node) -> Self {
+        Self(Resources::read(node.status.as_ref().and_then(|status| status.allocatable.as_ref())))
+    }
+
+    fn of(&self, resource: ResourceId, snapshot: &Snapshot) -> i64 {
+        let amount = self.0.get(snapshot.resources().name(resource));
+        if resource == ResourceId::CPU { amount.milli_value() } else { amount.value() }
+    }
+
+    /// Whether the node, were it empty, would have enough for a pod.
+    fn suffices(&self, pod: &PodInfo, snapshot: &Snapshot) -> bool {
+        self.of(ResourceId::PODS, snapshot) > 0
+            && asked(pod).all(|(resource, amount)| {
+                let given = self.of(resource, snapshot);
+                // Devices may stand for what a node does not give.
+                amount <= given || (given <= 0 && has_class(snapshot, resource))
+            })
+    }
+}
+
 impl Plugin for NodeResourcesFit {
     fn name(&self) -> &'static str {
         "NodeResourcesFit"
     }
 
+    fn wakes_on(&self) -> EventKinds {
+        EventKinds::NODE_ADDED
+            | EventKinds::NODE_ALLOCATABLE
+            | EventKinds::POD_REMOVED
+            | EventKinds::POD_SCALED_DOWN
+            | EventKinds::object_added(ObjectKind::DeviceClass)
+            | EventKinds::object_updated(ObjectKind::DeviceClass)
+    }
+
+    /// Source: `isSchedulableAfterPodEvent`, `isSchedulableAfterNodeChange` and `isSchedulableAfterDeviceClassEvent` of
+    /// `noderesources/fit.go` (1.36).
     fn helps(&self, event: &ClusterEvent<'_>, pod: &PodInfo, snapshot: &Snapshot) -> bool {
         match event {
-            ClusterEvent::NodeAdded(_)
-            | ClusterEvent::PodUpdated { .. }
-            | ClusterEvent::PodRemoved(_)
-            | ClusterEvent::Changed { .. } => true,
-            ClusterEvent::NodeUpdated { what, .. } => what.allocatable,
+            ClusterEvent::PodRemoved(_) | ClusterEvent::Changed { .. } => true,
+            ClusterEvent::PodUpdated { old, new } => {
+                asked(pod).any(|(resource, _)| old.request(resource) > new.request(resource))
+            }
+            ClusterEvent::NodeAdded(node) => Given::by(node).suffices(pod, snapshot),
+            ClusterEvent::NodeUpdated { old, new, .. } => {
+                let (old, new) = (Given::by(old), Given::by(new));
+                let more = |resource| new.of(resource, snapshot) > old.of(resource, snapshot);
+                new.suffices(pod, snapshot)
+                    && (more(ResourceId::PODS) || asked(pod).any(|(resource, _)| more(resource)))
+            }
             ClusterEvent::Object(object) => object.as_kind::<DeviceClass>().is_some_and(|(old, new)| {
                 let resource = |class: &DeviceClass| class.spec.extended_resource_name.clone();
                 // Of a class that is there already, only what it stands for can be another.

@@ -1,10 +1,10 @@
 //! NodeUnschedulable: a cordoned node takes no pods but those that tolerate it.
 
-use k8s_openapi::api::core::v1::Taint;
+use k8s_openapi::api::core::v1::{Node, Taint};
 
 use crate::api::predicates::tolerates;
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, Snapshot, Verdict,
+    ClassKey, Classed, ClusterEvent, Cycle, EventKinds, Filter, NodeIndex, Plugin, PodInfo, Snapshot, Verdict,
 };
 
 /// Keeps pods off cordoned nodes.
@@ -21,15 +21,26 @@ fn tolerates_cordon(pod: &PodInfo) -> bool {
     pod.tolerations().iter().any(|toleration| tolerates(toleration, &taint))
 }
 
+fn is_cordoned(node: &Node) -> bool {
+    node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true))
+}
+
 impl Plugin for NodeUnschedulable {
     fn name(&self) -> &'static str {
         "NodeUnschedulable"
     }
 
+    fn wakes_on(&self) -> EventKinds {
+        EventKinds::NODE_ADDED | EventKinds::NODE_TAINTS | EventKinds::POD_TOLERATIONS
+    }
+
+    /// Source: `isSchedulableAfterNodeChange` and `isSchedulableAfterPodTolerationChange` of
+    /// `nodeunschedulable/node_unschedulable.go` (1.36).
     fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
         match event {
-            ClusterEvent::NodeAdded(_) | ClusterEvent::Changed { .. } => true,
-            ClusterEvent::NodeUpdated { what, .. } => what.taints,
+            ClusterEvent::NodeAdded(node) => !is_cordoned(node),
+            ClusterEvent::NodeUpdated { old, new, .. } => is_cordoned(old) && !is_cordoned(new),
+            ClusterEvent::Changed { new, .. } => tolerates_cordon(new),
             _ => false,
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use k8s_openapi::api::core::v1::TopologySpreadConstraint;
+use k8s_openapi::api::core::v1::{Node, TopologySpreadConstraint};
 
 use super::taint_toleration::tolerations_key;
 use crate::api::predicates::{Effect, untolerated};
@@ -16,8 +16,8 @@ use crate::sched::snapshot::KindId;
 use crate::sched::tally::Tally;
 use crate::sched::wishes::Labels;
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Domains, Feasible, Filter, NodeIndex, Normalize, Plugin, PodInfo,
-    PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict,
+    ClassKey, Classed, ClusterEvent, Cycle, Domains, EventKinds, Feasible, Filter, NodeIndex, Normalize,
+    Plugin, PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict,
 };
 
 /// The label that has a domain a node.
@@ -249,8 +249,58 @@ impl Plugin for PodTopologySpread {
         "PodTopologySpread"
     }
 
-    fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
-        !matches!(event, ClusterEvent::NodeUpdated { what, .. } if !what.labels && !what.taints)
+    fn wakes_on(&self) -> EventKinds {
+        EventKinds::POD_ADDED
+            | EventKinds::POD_REMOVED
+            | EventKinds::POD_LABELS
+            | EventKinds::POD_TOLERATIONS
+            | EventKinds::NODE_ADDED
+            | EventKinds::NODE_REMOVED
+            | EventKinds::NODE_LABELS
+            | EventKinds::NODE_TAINTS
+    }
+
+    /// Source: `isSchedulableAfterPodChange` and `isSchedulableAfterNodeChange` of `podtopologyspread/plugin.go` (1.36).
+    fn helps(&self, event: &ClusterEvent<'_>, pod: &PodInfo, snapshot: &Snapshot) -> bool {
+        let foreign = match event {
+            ClusterEvent::PodAdded(other)
+            | ClusterEvent::PodRemoved(other)
+            | ClusterEvent::PodUpdated { new: other, .. } => other.kind.namespace != pod.kind.namespace,
+            ClusterEvent::Object(_) => true,
+            _ => false,
+        };
+        if foreign {
+            return false;
+        }
+        // What cannot be read is tried again whenever something happens.
+        let Ok([hard, _]) = self.constraints(pod, snapshot) else { return true };
+        let counts =
+            |constraint: &Constraint, other: &PodInfo| constraint.selector.matches(&other.kind.labels);
+        let counted = |other: &PodInfo| hard.iter().any(|constraint| counts(constraint, other));
+        let relabelled = |old: &PodInfo, new: &PodInfo| {
+            hard.iter().any(|constraint| counts(constraint, old) != counts(constraint, new))
+        };
+        let label = |node: &Node, key: &str| node.metadata.labels.as_ref()?.get(key).cloned();
+        let in_all = |node: &Node| hard.iter().all(|constraint| label(node, &constraint.key).is_some());
+        match event {
+            ClusterEvent::PodAdded(other) | ClusterEvent::PodRemoved(other) => counted(other),
+            ClusterEvent::PodUpdated { old, new } => relabelled(old, new),
+            ClusterEvent::Changed { old, new } => {
+                let tolerates_more = old.tolerations() != new.tolerations();
+                (tolerates_more && hard.iter().any(|constraint| constraint.honors_taints))
+                    || relabelled(old, new)
+            }
+            ClusterEvent::NodeAdded(node) | ClusterEvent::NodeRemoved(node) => in_all(node),
+            ClusterEvent::NodeUpdated { old, new, .. } => {
+                let moves =
+                    |constraint: &Constraint| label(old, &constraint.key) != label(new, &constraint.key);
+                let taints =
+                    |node: &Node| node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
+                in_all(old) != in_all(new)
+                    || (in_all(new) && (hard.iter().any(moves) || taints(old) != taints(new)))
+            }
+            ClusterEvent::Object(_) => false,
+        }
     }
 
     fn as_classed(&self) -> Option<&dyn Classed> {

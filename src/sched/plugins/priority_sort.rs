@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::sched::{Plugin, QueueSort, QueuedPod};
+use crate::sched::{Plugin, PodInfo, QueueSort, QueuedPod};
 
 /// Sorts the queue by priority, then by arrival.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,5 +21,9 @@ impl Plugin for PrioritySort {
 impl QueueSort for PrioritySort {
     fn compare(&self, a: &QueuedPod, b: &QueuedPod) -> Ordering {
         b.pod.priority.cmp(&a.pod.priority)
+    }
+
+    fn rank(&self) -> Option<fn(&PodInfo) -> i64> {
+        Some(|pod| -i64::from(pod.priority))
     }
 }

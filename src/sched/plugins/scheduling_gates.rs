@@ -1,6 +1,6 @@
 //! SchedulingGates: a pod with gates waits until they are taken away.
 
-use crate::sched::{ClusterEvent, Plugin, PodInfo, PreEnqueue, Snapshot, Verdict};
+use crate::sched::{ClusterEvent, EventKinds, Plugin, PodInfo, PreEnqueue, Snapshot, Verdict};
 
 /// Keeps gated pods out of the queue.
 #[derive(Clone, Copy, Debug, Default)]
@@ -9,6 +9,10 @@ pub struct SchedulingGates;
 impl Plugin for SchedulingGates {
     fn name(&self) -> &'static str {
         "SchedulingGates"
+    }
+
+    fn wakes_on(&self) -> EventKinds {
+        EventKinds::POD_UNGATED
     }
 
     fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {

@@ -3,12 +3,12 @@
 //!
 //! Thousands of nodes share a few sets of taints, so each set is judged once a pod.
 
-use k8s_openapi::api::core::v1::{Taint, Toleration};
+use k8s_openapi::api::core::v1::{Node, Taint, Toleration};
 
 use crate::api::predicates::{Effect, tolerates, untolerated};
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Feasible, Filter, NodeIndex, Normalize, Plugin, PodInfo,
-    PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict, normalize,
+    ClassKey, Classed, ClusterEvent, Cycle, EventKinds, Feasible, Filter, NodeIndex, Normalize, Plugin,
+    PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict, normalize,
 };
 
 /// Filters by hard taints, scores by soft ones.
@@ -38,10 +38,21 @@ impl Plugin for TaintToleration {
         "TaintToleration"
     }
 
-    fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {
+    fn wakes_on(&self) -> EventKinds {
+        EventKinds::NODE_ADDED | EventKinds::NODE_TAINTS | EventKinds::POD_TOLERATIONS
+    }
+
+    /// Source: `isSchedulableAfterNodeChange` and `isSchedulableAfterPodTolerationChange` of
+    /// `tainttoleration/taint_toleration.go` (1.36).
+    fn helps(&self, event: &ClusterEvent<'_>, pod: &PodInfo, _: &Snapshot) -> bool {
+        let admitted = |node: &Node| {
+            let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+            admits(taints, pod.tolerations())
+        };
         match event {
-            ClusterEvent::NodeAdded(_) | ClusterEvent::Changed { .. } => true,
-            ClusterEvent::NodeUpdated { what, .. } => what.taints,
+            ClusterEvent::NodeAdded(node) => admitted(node),
+            ClusterEvent::NodeUpdated { old, new, .. } => admitted(new) && !admitted(old),
+            ClusterEvent::Changed { .. } => true,
             _ => false,
         }
     }

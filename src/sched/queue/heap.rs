@@ -1,89 +1,100 @@
-//! A binary heap whose order is a profile's, and from which any pod can be taken.
+//! A binary heap of slots from which any can be taken.
+//!
+//! A slot is in one heap at a time, so all heaps share one column that says where each slot is. What they sort by lies
+//! beside the slot: sorting reads no pod, unless a plugin must be asked.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::time::Duration;
 
-use super::QueuedPod;
-use crate::api::ObjectKey;
-use crate::sched::framework::Profile;
+/// A pod's place in the queue's columns.
+pub(super) type Slot = u32;
 
-/// Active pods, the next on top.
-#[derive(Debug)]
-pub(super) struct Heap {
-    profile: Arc<Profile>,
-    items: Vec<QueuedPod>,
-    places: BTreeMap<ObjectKey, usize>,
+/// What a heap sorts by, first what stands first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Turn {
+    /// When it is due; nothing where that is no matter.
+    pub(super) due: Duration,
+    /// What the profile sorts by.
+    pub(super) rank: i64,
+    /// Never the same twice.
+    pub(super) arrival: u64,
+    pub(super) slot: Slot,
 }
 
+/// Slots, the first on top. Which of two is before the other is said anew at each call, and must be said alike.
+#[derive(Debug, Default)]
+pub(super) struct Heap(Vec<Turn>);
+
 impl Heap {
-    pub(super) fn new(profile: Arc<Profile>) -> Self {
-        Self { profile, items: Vec::new(), places: BTreeMap::new() }
-    }
-
     pub(super) fn len(&self) -> usize {
-        self.items.len()
+        self.0.len()
     }
 
-    /// Puts a pod in that is not there.
-    pub(super) fn push(&mut self, pod: QueuedPod) {
-        let at = self.items.len();
-        self.places.insert(pod.pod.key.clone(), at);
-        self.items.push(pod);
-        self.up(at);
+    pub(super) fn first(&self) -> Option<&Turn> {
+        self.0.first()
     }
 
-    pub(super) fn pop(&mut self) -> Option<QueuedPod> {
-        if self.items.is_empty() { None } else { Some(self.take(0)) }
+    /// Puts a slot in that is in no heap; `places` says by slot where it is.
+    pub(super) fn push(&mut self, turn: Turn, places: &mut Vec<u32>, before: impl Fn(&Turn, &Turn) -> bool) {
+        if places.len() <= turn.slot as usize {
+            places.resize(turn.slot as usize + 1, 0);
+        }
+        self.0.push(turn);
+        self.up(self.0.len() - 1, places, &before);
     }
 
-    pub(super) fn remove(&mut self, key: &ObjectKey) {
-        if let Some(at) = self.places.get(key).copied() {
-            self.take(at);
+    /// Takes the slot out that is first.
+    pub(super) fn pop(&mut self, places: &mut [u32], before: impl Fn(&Turn, &Turn) -> bool) -> Option<Slot> {
+        let slot = self.0.first()?.slot;
+        self.take(0, places, &before);
+        Some(slot)
+    }
+
+    /// Takes a slot out that is in this heap.
+    pub(super) fn remove(&mut self, slot: Slot, places: &mut [u32], before: impl Fn(&Turn, &Turn) -> bool) {
+        let at = places[slot as usize] as usize;
+        debug_assert_eq!(self.0[at].slot, slot, "the column says where it is");
+        self.take(at, places, &before);
+    }
+
+    fn take(&mut self, at: usize, places: &mut [u32], before: &impl Fn(&Turn, &Turn) -> bool) {
+        self.0.swap_remove(at);
+        if at < self.0.len() {
+            // The last one, which stands here now, may belong further down or further up.
+            let down = self.down(at, places, before);
+            self.up(down, places, before);
         }
     }
 
-    fn take(&mut self, at: usize) -> QueuedPod {
-        let last = self.items.len() - 1;
-        self.swap(at, last);
-        let taken = self.items.pop().expect("there is a last one");
-        self.places.remove(&taken.pod.key);
-        if at < self.items.len() {
-            self.down(at);
-            self.up(at);
-        }
-        taken
-    }
-
-    fn up(&mut self, mut at: usize) {
-        while at > 0 && self.before(at, (at - 1) / 2) {
-            self.swap(at, (at - 1) / 2);
+    fn up(&mut self, mut at: usize, places: &mut [u32], before: &impl Fn(&Turn, &Turn) -> bool) {
+        let turn = self.0[at];
+        while at > 0 && before(&turn, &self.0[(at - 1) / 2]) {
+            self.put(at, self.0[(at - 1) / 2], places);
             at = (at - 1) / 2;
         }
+        self.put(at, turn, places);
     }
 
-    fn down(&mut self, mut at: usize) {
+    fn down(&mut self, mut at: usize, places: &mut [u32], before: &impl Fn(&Turn, &Turn) -> bool) -> usize {
+        let turn = self.0[at];
         loop {
-            let children = [2 * at + 1, 2 * at + 2].into_iter().filter(|child| *child < self.items.len());
-            let first =
-                children.fold(at, |first, child| if self.before(child, first) { child } else { first });
-            if first == at {
-                return;
+            let (left, right) = (2 * at + 1, 2 * at + 2);
+            if left >= self.0.len() {
+                break;
             }
-            self.swap(at, first);
-            at = first;
+            let second = right < self.0.len() && before(&self.0[right], &self.0[left]);
+            let child = if second { right } else { left };
+            if !before(&self.0[child], &turn) {
+                break;
+            }
+            self.put(at, self.0[child], places);
+            at = child;
         }
+        self.put(at, turn, places);
+        at
     }
 
-    fn before(&self, a: usize, b: usize) -> bool {
-        self.profile.compare(&self.items[a], &self.items[b]).is_lt()
-    }
-
-    fn swap(&mut self, a: usize, b: usize) {
-        self.items.swap(a, b);
-        for at in [a, b] {
-            if let Some(place) = self.places.get_mut(&self.items[at].pod.key) {
-                *place = at;
-            }
-        }
+    fn put(&mut self, at: usize, turn: Turn, places: &mut [u32]) {
+        self.0[at] = turn;
+        places[turn.slot as usize] = u32::try_from(at).expect("fewer than four billion pods");
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use super::super::framework::Profile;
-use super::super::{Catalogued, ClusterEvent, NodeChange, ObjectEvent, PodInfo, Queue, Snapshot};
+use super::super::{Catalogued, Happening, PodInfo, Queue, QueueOptions, Rejection, Snapshot};
 use crate::api::ObjectKey;
 
 /// How long a bound pod may take to be shown.
@@ -37,10 +37,10 @@ struct Assumed {
 }
 
 impl Books {
-    pub(super) fn new(name: String, profile: Arc<Profile>) -> Self {
+    pub(super) fn new(name: String, profile: Arc<Profile>, options: QueueOptions) -> Self {
         Self {
             name,
-            queue: Queue::new(profile),
+            queue: Queue::with(profile, options),
             snapshot: Snapshot::new(),
             assumed: BTreeMap::new(),
             unseen: BTreeSet::new(),
@@ -58,22 +58,34 @@ impl Books {
             self.waits(info, now);
             return;
         };
-        self.settle(&info.uid);
+        let assumed = self.settle(&info.uid).is_some();
         if self.queue.get(&info.key).is_some_and(|queued| queued.pod.uid == info.uid) {
             self.queue.remove(&info.key);
         }
-        let before = self.snapshot.placed(&info.uid).map(|(name, old)| (name.clone(), old.clone()));
+        let before = self.snapshot.placed(&info.uid).map(|(name, old)| (**name == *node, old.clone()));
         self.snapshot.place(info.clone(), &node);
-        let event = match &before {
-            None => ClusterEvent::PodAdded(&info),
+        match before {
+            Some((true, old)) if !assumed => self.happened(Happening::pod_updated(old, info), now),
+            // It counted since it was assumed; that it is there is known only now.
+            None | Some((true, _)) => self.happened(Happening::pod_added(info), now),
             // It is elsewhere than assumed: there may be room.
-            Some((name, old)) if **name != *node => ClusterEvent::PodRemoved(old),
-            Some((_, old)) if old.kind != info.kind || old.requests != info.requests => {
-                ClusterEvent::PodUpdated { old, new: &info }
+            Some((false, old)) => {
+                self.happened(Happening::pod_removed(old), now);
+                self.happened(Happening::pod_added(info), now);
             }
-            Some(_) => return,
-        };
-        self.queue.happened(&event, &self.snapshot, now);
+        }
+    }
+
+    /// A popped pod fits nowhere, as these plugins say.
+    pub(super) fn reject(&mut self, pod: &PodInfo, rejection: impl Into<Rejection>, now: Duration) {
+        // Another of the same name may have taken its place.
+        if self.queue.get(&pod.key).is_some_and(|queued| queued.pod.uid == pod.uid) {
+            self.queue.reject(&pod.key, rejection, &self.snapshot, now);
+        }
+    }
+
+    fn happened(&mut self, event: Happening, now: Duration) {
+        self.queue.happened(event, &self.snapshot, now);
     }
 
     /// A pod that has no node yet.
@@ -84,6 +96,10 @@ impl Books {
         }
         if info.is_deleting() {
             self.queue.remove(&info.key);
+            // It may be bound nevertheless, and is counted again then. Until that is seen its room is others'.
+            if self.settle(&info.uid).is_some() {
+                self.unplace(&info.uid, now);
+            }
             return;
         }
         // One that is assumed is not to be queued again; but as long as its binding may fail, the
@@ -105,28 +121,29 @@ impl Books {
         if self.queue.get(&info.key).is_some_and(|queued| queued.pod.uid == info.uid) {
             self.queue.remove(&info.key);
         }
-        if let Some(old) = self.snapshot.unplace(&info.uid) {
-            self.queue.happened(&ClusterEvent::PodRemoved(&old), &self.snapshot, now);
+        self.unplace(&info.uid, now);
+    }
+
+    fn unplace(&mut self, uid: &str, now: Duration) {
+        if let Some(old) = self.snapshot.unplace(uid) {
+            self.happened(Happening::pod_removed(old), now);
         }
     }
 
     /// A node came or changed.
     pub(super) fn node(&mut self, node: Arc<Node>, now: Duration) {
         let old = self.snapshot.set_node(node.clone());
-        let event = match &old {
-            None => ClusterEvent::NodeAdded(&node),
-            Some(old) => ClusterEvent::NodeUpdated { old, new: &node, what: NodeChange::between(old, &node) },
+        let event = match old {
+            None => Happening::node_added(node),
+            Some(old) => Happening::node_updated(old, node),
         };
-        if !matches!(event, ClusterEvent::NodeUpdated { what, .. } if what.is_none()) {
-            self.queue.happened(&event, &self.snapshot, now);
-        }
+        self.happened(event, now);
     }
 
     /// An object that plugins look up came or changed.
     pub(super) fn object<K: Catalogued>(&mut self, object: &Arc<K>, now: Duration) {
         let old = self.snapshot.set_object(object.clone());
-        let event = ObjectEvent::of(old.as_deref(), Some(&**object));
-        self.queue.happened(&ClusterEvent::Object(event), &self.snapshot, now);
+        self.happened(Happening::object(old, Some(object.clone())), now);
     }
 
     /// An object that plugins look up went.
@@ -134,16 +151,15 @@ impl Books {
         let meta = object.metadata();
         let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
         let old = self.snapshot.remove_object::<K>(namespace.unwrap_or_default(), name.unwrap_or_default());
-        if let Some(old) = old {
-            let event = ObjectEvent::of(Some(&*old), None);
-            self.queue.happened(&ClusterEvent::Object(event), &self.snapshot, now);
+        if old.is_some() {
+            self.happened(Happening::object(old, None), now);
         }
     }
 
     /// A node went.
     pub(super) fn node_gone(&mut self, name: &str, now: Duration) {
         if let Some(old) = self.snapshot.remove_node(name) {
-            self.queue.happened(&ClusterEvent::NodeRemoved(&old), &self.snapshot, now);
+            self.happened(Happening::node_removed(old), now);
         }
     }
 
@@ -167,9 +183,8 @@ impl Books {
         if self.settle(&pod.uid).is_none() {
             return false;
         }
-        self.snapshot.unplace(&pod.uid);
         // Room that others were refused for its sake.
-        self.queue.happened(&ClusterEvent::PodRemoved(pod), &self.snapshot, now);
+        self.unplace(&pod.uid, now);
         true
     }
 
@@ -180,9 +195,7 @@ impl Books {
             if let Some(assumed) = self.settle(&uid) {
                 tracing::warn!(pod = %assumed.key, "was bound and is not to be seen");
             }
-            if let Some(old) = self.snapshot.unplace(&uid) {
-                self.queue.happened(&ClusterEvent::PodRemoved(&old), &self.snapshot, now);
-            }
+            self.unplace(&uid, now);
         }
     }
 
@@ -205,3 +218,7 @@ impl Books {
 #[cfg(test)]
 #[path = "books_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "waking_tests.rs"]
+mod waking;

@@ -7,7 +7,8 @@ fn at(seconds: u64) -> Duration {
 }
 
 fn books() -> Books {
-    let mut books = Books::new("default-scheduler".into(), Arc::new(Profile::default()));
+    let mut books =
+        Books::new("default-scheduler".into(), Arc::new(Profile::default()), QueueOptions::default());
     books.node(node("n").cpu("4").make(), at(0));
     books
 }
@@ -89,7 +90,7 @@ fn room_that_is_made_wakes_who_needs_it() {
     books.pod(pod("a").cpu("3").on("n").make(), at(0));
     books.pod(pod("b").cpu("3").make(), at(0));
     let info = books.popped();
-    books.queue.reject(&info.key, ["NodeResourcesFit"].into(), at(0));
+    books.reject(&info, BTreeSet::from(["NodeResourcesFit"]), at(0));
     books.pod(pod("c").cpu("1").on("n").make(), at(20));
     assert_eq!(books.queue.lengths(), [0, 0, 1]);
     books.gone(pod("a").cpu("3").on("n").make(), at(20));

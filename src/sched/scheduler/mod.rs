@@ -10,6 +10,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio::sync::mpsc;
 
+use super::QueueOptions;
 use super::framework::{Plugin, Profile, WaitingPods};
 use super::notices::Notices;
 use crate::api::selector::{FieldSelector, FieldTerm};
@@ -38,6 +39,7 @@ pub struct SchedulerBuilder {
     env: Option<Env>,
     name: Option<String>,
     profile: Profile,
+    queue: QueueOptions,
     waiting: WaitingPods,
 }
 
@@ -115,6 +117,13 @@ impl SchedulerBuilder {
         self
     }
 
+    /// How long pods wait, where that is not as kube-scheduler has it.
+    #[must_use]
+    pub fn queue(mut self, options: QueueOptions) -> Self {
+        self.queue = options;
+        self
+    }
+
     /// The pods that plugins hold back, for a [`Permit`](super::Permit) plugin that shares them.
     #[must_use]
     pub fn waiting(mut self, waiting: WaitingPods) -> Self {
@@ -159,6 +168,7 @@ impl SchedulerBuilder {
         let run = Run::new(
             name.clone(),
             Arc::new(self.profile),
+            self.queue,
             client.clone(),
             env.clone(),
             Notices::new(client.clone(), &env),

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::super::framework::{Binding, Cycle, Permission, Profile, Verdict, WaitingPods};
 use super::super::notices::Notices;
-use super::super::{Boards, Decision, Diagnosis, NodeIndex, PodInfo};
+use super::super::{Boards, Decision, Diagnosis, NodeIndex, PodInfo, QueueOptions};
 use super::bind::{self, Failure, Held};
 use super::books::Books;
 use crate::client::{Client, Events};
@@ -81,6 +81,7 @@ impl Run {
     pub(super) fn new(
         name: String,
         profile: Arc<Profile>,
+        queue: QueueOptions,
         client: Arc<dyn Client>,
         env: Env,
         notices: Notices,
@@ -91,7 +92,7 @@ impl Run {
     ) -> Self {
         Self {
             draw: env.random.stream(&format!("sched/{name}")),
-            books: Books::new(name, profile.clone()),
+            books: Books::new(name, profile.clone(), queue),
             boards: Boards::default(),
             start: env.clock.instant(),
             profile,
@@ -265,7 +266,7 @@ impl Run {
     fn unschedulable(&mut self, pod: &Arc<PodInfo>, diagnosis: Diagnosis) {
         let message = diagnosis.message();
         let now = self.now();
-        self.books.queue.reject(&pod.key, diagnosis.plugins, now);
+        self.books.reject(pod, diagnosis.plugins, now);
         self.say(pod, "Unschedulable", &message);
     }
 
