@@ -34,7 +34,7 @@ fn picks(number_of_plugin: usize, event: &ClusterEvent<'_>, pod: &PodInfo) -> bo
         ClusterEvent::PodRemoved(pod) => number(&pod.key.name),
         _ => 0,
     };
-    (about + number(&pod.key.name) + number_of_plugin) % 3 == 0
+    (about + number(&pod.key.name) + number_of_plugin).is_multiple_of(3)
 }
 
 impl Plugin for Picky {
@@ -225,13 +225,13 @@ impl Known {
         self.gate.is_some()
     }
 
-    fn to_active(&mut self) {
+    fn activate_or_gate(&mut self) {
         self.place = if self.ask_gates() { Where::Gated } else { Where::Active };
     }
 
     fn come_back(&mut self, worth: u8, windows: bool, now: u64) {
         if worth == 2 || !self.backs_off(windows, now) {
-            self.to_active();
+            self.activate_or_gate();
         } else if windows && self.ask_gates() {
             self.place = Where::Gated;
         } else {
@@ -278,7 +278,7 @@ impl Model {
             activated: false,
             events: Vec::new(),
         };
-        own.to_active();
+        own.activate_or_gate();
         self.pods.push(own);
     }
 
@@ -295,7 +295,7 @@ impl Model {
                     if windows {
                         own.place = Where::Active;
                     } else {
-                        own.to_active();
+                        own.activate_or_gate();
                     }
                 }
                 Where::Unschedulable if own.since + 300_000 <= now => own.come_back(1, windows, now),
@@ -371,7 +371,7 @@ impl Model {
             Where::Active => {}
             Where::UnderWay => own.activated = true,
             Where::BackingOff | Where::Erring if windows => own.place = Where::Active,
-            _ => own.to_active(),
+            _ => own.activate_or_gate(),
         }
     }
 
