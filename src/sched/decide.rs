@@ -43,8 +43,13 @@ pub fn decide(profile: &Profile, cycle: &mut Cycle<'_>, draw: &Stream) -> Decisi
         [] => {
             let mut said = Vec::new();
             for (_, plugin) in profile.post_filters() {
-                if let PostFiltered::Message(message) = plugin.post_filter(cycle, &diagnosis) {
-                    said.push(message);
+                match plugin.post_filter(cycle, &diagnosis) {
+                    PostFiltered::Pass => {}
+                    PostFiltered::Message(message) => said.push(message),
+                    PostFiltered::Error(message) => {
+                        said = vec![message];
+                        break;
+                    }
                 }
             }
             diagnosis.after = said.join(", ");

@@ -183,6 +183,8 @@ pub enum PostFiltered {
     Pass,
     /// It cannot help, and this is why.
     Message(String),
+    /// It could not tell, and why. Those behind it are not asked.
+    Error(String),
 }
 
 /// Looks at the nodes that will do, before they are scored.

@@ -197,8 +197,12 @@ impl PreEnqueue for DynamicResources {
     }
 }
 
+/// That the plugin was asked about the pod.
+struct Asked;
+
 impl PreFilter for DynamicResources {
     fn pre_filter(&self, cycle: &mut Cycle<'_>) -> PreFiltered {
+        cycle.note(Asked);
         match Attempt::prepare(self, cycle.pod, cycle.snapshot) {
             Ok(Some(attempt)) => {
                 cycle.note(attempt);
@@ -222,6 +226,10 @@ impl PostFilter for DynamicResources {
     /// kube-scheduler takes any.
     fn post_filter(&self, cycle: &Cycle<'_>, _: &Diagnosis) -> PostFiltered {
         let said = |message: &str| PostFiltered::Message(message.to_owned());
+        if cycle.noted::<Asked>().is_none() {
+            // Another plugin rejected the pod before this one was asked.
+            return PostFiltered::Error("not found".into());
+        }
         let Some(attempt) = cycle.noted::<Attempt>() else { return said("no new claims to deallocate") };
         for claim in attempt.unavailable() {
             let users = claim.status.as_ref().and_then(|status| status.reserved_for.as_deref());
