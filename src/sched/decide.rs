@@ -37,12 +37,7 @@ pub fn decide(profile: &Profile, cycle: &mut Cycle<'_>, draw: &Stream) -> Decisi
     };
     match feasible[..] {
         [] => {
-            for (_, plugin) in profile.post_filters() {
-                if let PostFiltered::Message(message) = plugin.post_filter(cycle, &diagnosis) {
-                    diagnosis.after = message;
-                    break;
-                }
-            }
+            after(profile, cycle, &mut diagnosis);
             Decision::Reject(Box::new(diagnosis))
         }
         [only] => Decision::Place(only),
@@ -53,11 +48,31 @@ pub fn decide(profile: &Profile, cycle: &mut Cycle<'_>, draw: &Stream) -> Decisi
     }
 }
 
+/// Asks what plugins say after all nodes were rejected.
+pub(super) fn after(profile: &Profile, cycle: &Cycle<'_>, diagnosis: &mut Diagnosis) {
+    for (_, plugin) in profile.post_filters() {
+        if let PostFiltered::Message(message) = plugin.post_filter(cycle, diagnosis) {
+            diagnosis.after = message;
+            break;
+        }
+    }
+}
+
 /// The nodes that will do, in the snapshot's order.
 pub(super) fn feasible(
     profile: &Profile,
     cycle: &mut Cycle<'_>,
     diagnosis: &mut Diagnosis,
+) -> Result<Vec<NodeIndex>, Decision> {
+    filtered(profile, cycle, diagnosis, |_, _, _| {})
+}
+
+/// The nodes that will do, in the snapshot's order. `rejected` hears of each that is looked at and will not do.
+pub(super) fn filtered(
+    profile: &Profile,
+    cycle: &mut Cycle<'_>,
+    diagnosis: &mut Diagnosis,
+    mut rejected: impl FnMut(&'static str, NodeIndex, &Verdict),
 ) -> Result<Vec<NodeIndex>, Decision> {
     let mut skipped = Vec::new();
     let mut only: Option<(&'static str, Vec<NodeIndex>)> = None;
@@ -95,8 +110,9 @@ pub(super) fn feasible(
             match filter.filter(cycle, *node) {
                 Verdict::Fits => {}
                 Verdict::Error(message) => return Err(failure("Filter", name, &message)),
-                rejected => {
-                    diagnosis.reject(name, *node, rejected);
+                verdict => {
+                    rejected(name, *node, &verdict);
+                    diagnosis.reject(name, *node, verdict);
                     continue 'nodes;
                 }
             }
@@ -126,6 +142,19 @@ pub(super) fn best(
     cycle: &mut Cycle<'_>,
     feasible: &[NodeIndex],
 ) -> Result<(i64, Vec<NodeIndex>), Decision> {
+    let totals = scored(profile, cycle, feasible, |_, _, _| {})?;
+    let highest = totals.iter().copied().max().unwrap_or_default();
+    let tied = feasible.iter().zip(&totals).filter(|(_, total)| **total == highest);
+    Ok((highest, tied.map(|(node, _)| *node).collect()))
+}
+
+/// What nodes are worth, in their order. `given` hears the scores that each plugin gives, and their weight.
+pub(super) fn scored(
+    profile: &Profile,
+    cycle: &mut Cycle<'_>,
+    feasible: &[NodeIndex],
+    mut given: impl FnMut(&'static str, i64, &[i64]),
+) -> Result<Vec<i64>, Decision> {
     let mut skipped = Vec::new();
     for (place, _, plugin) in profile.placed(|plugin| plugin.as_pre_score()) {
         if plugin.pre_score(cycle, &Feasible::of(feasible)) == PreScored::Skip {
@@ -145,6 +174,7 @@ pub(super) fn best(
             plugin.normalize(cycle, &mut scores);
         }
         let (_, weight) = profile.at(place);
+        given(name, weight, &scores);
         for (total, score) in totals.iter_mut().zip(&scores) {
             if !(0..=MAX_SCORE).contains(score) {
                 return Err(invalid_score(name, *score));
@@ -152,9 +182,7 @@ pub(super) fn best(
             *total = total.saturating_add(score.saturating_mul(weight));
         }
     }
-    let highest = totals.iter().copied().max().unwrap_or_default();
-    let tied = feasible.iter().zip(&totals).filter(|(_, total)| **total == highest);
-    Ok((highest, tied.map(|(node, _)| *node).collect()))
+    Ok(totals)
 }
 
 #[cfg(test)]

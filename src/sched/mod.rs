@@ -16,15 +16,18 @@ mod boards;
 mod cluster_event;
 mod decide;
 mod diagnosis;
+mod explain;
 mod framework;
 mod notices;
 mod pod_info;
 mod queue;
+mod scene;
 mod scheduler;
 mod snapshot;
 mod tally;
 #[cfg(test)]
 mod testing;
+mod what_if;
 mod wishes;
 
 pub mod config;
@@ -35,6 +38,7 @@ pub use boards::{Boards, ClassKey, Classed, Domains};
 pub use cluster_event::{ClusterEvent, NodeChange, ObjectEvent};
 pub use decide::{Decision, decide};
 pub use diagnosis::Diagnosis;
+pub use explain::{Explanation, NodeExplanation, Rejected, explain, explain_placed};
 pub use framework::{
     Bind, BindError, Binding, Bound, Cycle, Feasible, Filter, MAX_SCORE, Normalize, Permission, Permit,
     Plugin, PostBind, PostFilter, PostFiltered, PreBind, PreEnqueue, PreFilter, PreFiltered, PreScore,
@@ -42,8 +46,10 @@ pub use framework::{
 };
 pub use pod_info::PodInfo;
 pub use queue::{Queue, QueuedPod};
+pub use scene::{Scene, SceneError};
 pub use scheduler::{DEFAULT_NAME, Scheduler, SchedulerBuilder};
 pub use snapshot::{
     Catalog, Catalogued, Change, Changes, Controller, NodeIndex, ObjectKind, ResourceId, ResourceNames,
     Shelf, Snapshot,
 };
+pub use what_if::{Comparison, Fits, Left, Moved, Placed, Quality, ResourceUse, Shapes, Spread, Use, WhatIf};

@@ -56,6 +56,21 @@ impl Profile {
             Some(place) => *place = (plugin, weight),
             None => self.plugins.push((plugin, weight)),
         }
+        self.summed()
+    }
+
+    /// With another weight of the plugin of this name, if it is there.
+    #[must_use]
+    pub fn reweighted(mut self, name: &str, weight: i64) -> Self {
+        for (plugin, own) in &mut self.plugins {
+            if plugin.name() == name {
+                *own = weight;
+            }
+        }
+        self.summed()
+    }
+
+    fn summed(mut self) -> Self {
         let most = self.plugins.iter().fold(0i64, |sum, (_, weight)| {
             sum.saturating_add(weight.saturating_abs().saturating_mul(MAX_SCORE))
         });
