@@ -148,23 +148,37 @@ pub(super) fn best(
     Ok((highest, tied.map(|(node, _)| *node).collect()))
 }
 
+/// The scores of a plugin.
+pub(super) enum Given<'a> {
+    /// By node.
+    Each(&'a [i64]),
+    /// The same for all: it makes no difference, and is not added up.
+    Same(i64),
+}
+
 /// What nodes are worth, in their order. `given` hears the scores that each plugin gives, and their weight.
 pub(super) fn scored(
     profile: &Profile,
     cycle: &mut Cycle<'_>,
     feasible: &[NodeIndex],
-    mut given: impl FnMut(&'static str, i64, &[i64]),
+    mut given: impl FnMut(&'static str, i64, Given<'_>),
 ) -> Result<Vec<i64>, Decision> {
     let mut skipped = Vec::new();
     for (place, _, plugin) in profile.placed(|plugin| plugin.as_pre_score()) {
-        if plugin.pre_score(cycle, &Feasible::of(feasible)) == PreScored::Skip {
-            skipped.push(place);
+        match plugin.pre_score(cycle, &Feasible::of(feasible)) {
+            PreScored::Run => {}
+            PreScored::Skip => skipped.push((place, None)),
+            PreScored::Same(score) => skipped.push((place, Some(score))),
         }
     }
     let mut totals = vec![0i64; feasible.len()];
     let mut scores = vec![0; feasible.len()];
     for (place, name, plugin) in profile.placed(|plugin| plugin.as_score()) {
-        if skipped.contains(&place) {
+        let (_, weight) = profile.at(place);
+        if let Some((_, same)) = skipped.iter().find(|(skipped, _)| *skipped == place) {
+            if let Some(score) = same {
+                given(name, weight, Given::Same(*score));
+            }
             continue;
         }
         for (score, node) in scores.iter_mut().zip(feasible) {
@@ -173,8 +187,7 @@ pub(super) fn scored(
         if let Some(plugin) = plugin.as_normalize() {
             plugin.normalize(cycle, &mut scores);
         }
-        let (_, weight) = profile.at(place);
-        given(name, weight, &scores);
+        given(name, weight, Given::Each(&scores));
         for (total, score) in totals.iter_mut().zip(&scores) {
             if !(0..=MAX_SCORE).contains(score) {
                 return Err(invalid_score(name, *score));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use super::decide::{self, Decision};
+use super::decide::{self, Decision, Given};
 use super::framework::{Cycle, PreFilter, Profile, Reason, Verdict};
 use super::{Diagnosis, NodeIndex, PodInfo, Snapshot};
 use crate::env::HashMap;
@@ -129,18 +129,22 @@ fn nodes(
     })
     .map_err(failed)?;
     let mut scores: Vec<Vec<(&'static str, i64)>> = vec![Vec::new(); feasible.len()];
-    let totals = decide::scored(profile, &mut cycle, &feasible, |plugin, weight, given| {
-        for (scores, score) in scores.iter_mut().zip(given) {
+    decide::scored(profile, &mut cycle, &feasible, |plugin, weight, given| {
+        for (place, scores) in scores.iter_mut().enumerate() {
+            let score = match given {
+                Given::Each(given) => given[place],
+                Given::Same(score) => score,
+            };
             scores.push((plugin, score.saturating_mul(weight)));
         }
     })
     .map_err(failed)?;
-    let mut fitting: HashMap<_, _> = feasible.iter().zip(totals.into_iter().zip(scores)).collect();
+    let mut fitting: HashMap<_, _> = feasible.iter().zip(scores).collect();
     let mut unasked = None;
     let explained = snapshot.nodes().iter().map(|node| {
         let name = snapshot.name(*node).to_string();
         let (total, scores) = match fitting.remove(node) {
-            Some((total, scores)) => (Some(total), scores),
+            Some(scores) => (Some(total(&scores)), scores),
             None => (None, Vec::new()),
         };
         let rejected = total.is_none().then(|| {
@@ -156,6 +160,10 @@ fn nodes(
         diagnosis.message()
     });
     Ok((explained, message))
+}
+
+fn total(scores: &[(&'static str, i64)]) -> i64 {
+    scores.iter().fold(0, |total, (_, score)| total.saturating_add(*score))
 }
 
 /// Why a node was not even looked at: a plugin refused the pod as a whole, or named other nodes.

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{Taint, Toleration};
 
 use crate::api::predicates::{Effect, tolerates, untolerated};
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Feasible, Filter, NodeIndex, Normalize, Plugin, PodInfo,
-    PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict, normalize,
+    ClassKey, Classed, ClusterEvent, Cycle, Feasible, Filter, MAX_SCORE, NodeIndex, Normalize, Plugin,
+    PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict, normalize,
 };
 
 /// Filters by hard taints, scores by soft ones.
@@ -97,7 +97,7 @@ impl PreScore for TaintToleration {
         let sets = cycle.snapshot.taint_sets();
         let disliked: Vec<_> = sets.iter().map(|taints| disliked(taints, tolerations)).collect();
         if disliked.iter().all(|count| *count == 0) {
-            return PreScored::Skip;
+            return PreScored::Same(MAX_SCORE);
         }
         cycle.note(Disliked(disliked));
         PreScored::Run
