@@ -41,18 +41,7 @@ pub fn decide(profile: &Profile, cycle: &mut Cycle<'_>, draw: &Stream) -> Decisi
     };
     match feasible[..] {
         [] => {
-            let mut said = Vec::new();
-            for (_, plugin) in profile.post_filters() {
-                match plugin.post_filter(cycle, &diagnosis) {
-                    PostFiltered::Pass => {}
-                    PostFiltered::Message(message) => said.push(message),
-                    PostFiltered::Error(message) => {
-                        said = vec![message];
-                        break;
-                    }
-                }
-            }
-            diagnosis.after = said.join(", ");
+            after(profile, cycle, &mut diagnosis);
             Decision::Reject(Box::new(diagnosis))
         }
         [only] => Decision::Place(only),
@@ -63,11 +52,37 @@ pub fn decide(profile: &Profile, cycle: &mut Cycle<'_>, draw: &Stream) -> Decisi
     }
 }
 
+/// Asks what plugins say after all nodes were rejected.
+pub(super) fn after(profile: &Profile, cycle: &Cycle<'_>, diagnosis: &mut Diagnosis) {
+    let mut said = Vec::new();
+    for (_, plugin) in profile.post_filters() {
+        match plugin.post_filter(cycle, diagnosis) {
+            PostFiltered::Pass => {}
+            PostFiltered::Message(message) => said.push(message),
+            PostFiltered::Error(message) => {
+                said = vec![message];
+                break;
+            }
+        }
+    }
+    diagnosis.after = said.join(", ");
+}
+
 /// The nodes that will do, in the snapshot's order.
 pub(super) fn feasible(
     profile: &Profile,
     cycle: &mut Cycle<'_>,
     diagnosis: &mut Diagnosis,
+) -> Result<Vec<NodeIndex>, Decision> {
+    filtered(profile, cycle, diagnosis, |_, _, _| {})
+}
+
+/// The nodes that will do, in the snapshot's order. `rejected` hears of each that is looked at and will not do.
+pub(super) fn filtered(
+    profile: &Profile,
+    cycle: &mut Cycle<'_>,
+    diagnosis: &mut Diagnosis,
+    mut rejected: impl FnMut(&'static str, NodeIndex, &Verdict),
 ) -> Result<Vec<NodeIndex>, Decision> {
     let mut skipped = Vec::new();
     // Who named nodes, and those that all of them named.
@@ -123,8 +138,9 @@ pub(super) fn feasible(
             match filter.filter(cycle, *node) {
                 Verdict::Fits => {}
                 Verdict::Error(message) => return Err(failure("Filter", name, &message)),
-                rejected => {
-                    diagnosis.reject(name, *node, rejected);
+                verdict => {
+                    rejected(name, *node, &verdict);
+                    diagnosis.reject(name, *node, verdict);
                     continue 'nodes;
                 }
             }
@@ -162,16 +178,43 @@ pub(super) fn best(
     cycle: &mut Cycle<'_>,
     feasible: &[NodeIndex],
 ) -> Result<(i64, Vec<NodeIndex>), Decision> {
+    let totals = scored(profile, cycle, feasible, |_, _, _| {})?;
+    let highest = totals.iter().copied().max().unwrap_or_default();
+    let tied = feasible.iter().zip(&totals).filter(|(_, total)| **total == highest);
+    Ok((highest, tied.map(|(node, _)| *node).collect()))
+}
+
+/// The scores of a plugin.
+pub(super) enum Given<'a> {
+    /// By node.
+    Each(&'a [i64]),
+    /// The same for all: it makes no difference, and is not added up.
+    Same(i64),
+}
+
+/// What nodes are worth, in their order. `given` hears the scores that each plugin gives, and their weight.
+pub(super) fn scored(
+    profile: &Profile,
+    cycle: &mut Cycle<'_>,
+    feasible: &[NodeIndex],
+    mut given: impl FnMut(&'static str, i64, Given<'_>),
+) -> Result<Vec<i64>, Decision> {
     let mut skipped = Vec::new();
     for (place, _, plugin) in profile.placed(|plugin| plugin.as_pre_score()) {
-        if plugin.pre_score(cycle, &Feasible::of(feasible)) == PreScored::Skip {
-            skipped.push(place);
+        match plugin.pre_score(cycle, &Feasible::of(feasible)) {
+            PreScored::Run => {}
+            PreScored::Skip => skipped.push((place, None)),
+            PreScored::Same(score) => skipped.push((place, Some(score))),
         }
     }
     let mut totals = vec![0i64; feasible.len()];
     let mut scores = vec![0; feasible.len()];
     for (place, name, plugin) in profile.placed(|plugin| plugin.as_score()) {
-        if skipped.contains(&place) {
+        let (_, weight) = profile.at(place);
+        if let Some((_, same)) = skipped.iter().find(|(skipped, _)| *skipped == place) {
+            if let Some(score) = same {
+                given(name, weight, Given::Same(*score));
+            }
             continue;
         }
         for (score, node) in scores.iter_mut().zip(feasible) {
@@ -180,7 +223,7 @@ pub(super) fn best(
         if let Some(plugin) = plugin.as_normalize() {
             plugin.normalize(cycle, &mut scores);
         }
-        let (_, weight) = profile.at(place);
+        given(name, weight, Given::Each(&scores));
         for (total, score) in totals.iter_mut().zip(&scores) {
             if !(0..=MAX_SCORE).contains(score) {
                 return Err(invalid_score(name, *score));
@@ -188,9 +231,7 @@ pub(super) fn best(
             *total = total.saturating_add(score.saturating_mul(weight));
         }
     }
-    let highest = totals.iter().copied().max().unwrap_or_default();
-    let tied = feasible.iter().zip(&totals).filter(|(_, total)| **total == highest);
-    Ok((highest, tied.map(|(node, _)| *node).collect()))
+    Ok(totals)
 }
 
 #[cfg(test)]

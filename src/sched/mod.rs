@@ -19,17 +19,20 @@ mod diagnosis;
 #[cfg(test)]
 mod differential;
 mod event_kinds;
+mod explain;
 mod framework;
 mod happening;
 mod notices;
 mod pod_info;
 mod queue;
+mod scene;
 mod scheduler;
 mod snapshot;
 mod tally;
 #[cfg(test)]
 mod testing;
 mod volumes;
+mod what_if;
 mod wishes;
 
 pub mod config;
@@ -41,6 +44,7 @@ pub use cluster_event::{ClusterEvent, NodeChange, ObjectEvent};
 pub use decide::{Decision, decide};
 pub use diagnosis::Diagnosis;
 pub use event_kinds::EventKinds;
+pub use explain::{Explanation, NodeExplanation, Rejected, explain, explain_placed};
 pub use framework::{
     Bind, BindError, Binding, Bound, Cycle, Feasible, Filter, MAX_SCORE, Normalize, Permission, Permit,
     Plugin, PostBind, PostFilter, PostFiltered, PreBind, PreEnqueue, PreFilter, PreFiltered, PreScore,
@@ -49,8 +53,10 @@ pub use framework::{
 pub use happening::Happening;
 pub use pod_info::PodInfo;
 pub use queue::{Queue, QueueOptions, QueuedPod, Rejection};
+pub use scene::{Scene, SceneError};
 pub use scheduler::{DEFAULT_NAME, Scheduler, SchedulerBuilder};
 pub use snapshot::{
     Catalog, Catalogued, Change, Changes, Controller, ImageId, NodeIndex, ObjectKind, ResourceId,
     ResourceNames, Shelf, Snapshot,
 };
+pub use what_if::{Comparison, Fits, Left, Moved, Placed, Quality, ResourceUse, Shapes, Spread, Use, WhatIf};

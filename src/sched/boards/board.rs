@@ -208,7 +208,7 @@ impl Board {
         if !asked.narrow {
             let all = Feasible::of(cycle.snapshot.nodes());
             for (place, _, plugin) in profile.placed(|plugin| plugin.as_pre_score()) {
-                if beyond(place) || plugin.pre_score(cycle, &all) == PreScored::Skip {
+                if beyond(place) || plugin.pre_score(cycle, &all) != PreScored::Run {
                     skipped.push(place);
                 }
             }
@@ -360,7 +360,7 @@ impl Board {
         for place in &self.asked.beyond {
             let (plugin, _) = profile.at(*place);
             let before = plugin.as_pre_score().map(|plugin| plugin.pre_score(cycle, &feasible));
-            if let Some(score) = plugin.as_score().filter(|_| before != Some(PreScored::Skip)) {
+            if let Some(score) = plugin.as_score().filter(|_| matches!(before, None | Some(PreScored::Run))) {
                 let scores = nodes.iter().map(|node| score.score(cycle, *node)).collect();
                 add(profile, cycle, *place, scores, groups)?;
             }

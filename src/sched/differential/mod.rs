@@ -85,8 +85,14 @@ fn scores(profile: &Profile, snapshot: &Snapshot, pod: &PodInfo) -> BTreeMap<Str
         nodes.iter().map(|node| (snapshot.name(*node).to_string(), Scores::new())).collect();
     let mut skipped = Vec::new();
     for (place, _, plugin) in profile.placed(|plugin| plugin.as_pre_score()) {
-        if plugin.pre_score(&mut cycle, &Feasible::of(&nodes)) == PreScored::Skip {
-            skipped.push(place);
+        match plugin.pre_score(&mut cycle, &Feasible::of(&nodes)) {
+            PreScored::Run => {}
+            PreScored::Skip => skipped.push(place),
+            PreScored::Same(score) => {
+                skipped.push(place);
+                let (plugin, weight) = profile.at(place);
+                given.values_mut().for_each(|scores| drop(scores.insert(plugin.name(), score * weight)));
+            }
         }
     }
     for (place, name, plugin) in profile.placed(|plugin| plugin.as_score()) {

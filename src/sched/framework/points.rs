@@ -224,8 +224,10 @@ impl<'a> Feasible<'a> {
 pub enum PreScored {
     /// The nodes must be scored.
     Run,
-    /// They are all the same to this plugin.
+    /// It has nothing to say of them.
     Skip,
+    /// Each has this score, which makes no difference: from 0 to [`MAX_SCORE`], and normalised.
+    Same(i64),
 }
 
 /// How well a node will do.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::super::{ClassKey, EventKinds, ObjectKind, PodInfo, QueuedPod, Snapshot, plugins};
 use super::{
-    Bind, Filter, MAX_SCORE, Permit, Plugin, PostBind, PostFilter, PreBind, PreFilter, QueueSort, Reserve,
+    Bind, Filter, MAX_SCORE, Permit, Plugin, PostBind, PostFilter, PreBind, PreEnqueue, PreFilter, QueueSort,
+    Reserve,
 };
 use crate::client::Client;
 use crate::env::Env;
@@ -58,6 +59,21 @@ impl Profile {
             Some(place) => *place = (plugin, weight),
             None => self.plugins.push((plugin, weight)),
         }
+        self.summed()
+    }
+
+    /// With another weight of the plugin of this name, if it is there.
+    #[must_use]
+    pub fn reweighted(mut self, name: &str, weight: i64) -> Self {
+        for (plugin, own) in &mut self.plugins {
+            if plugin.name() == name {
+                *own = weight;
+            }
+        }
+        self.summed()
+    }
+
+    fn summed(mut self) -> Self {
         let most = self.plugins.iter().fold(0i64, |sum, (_, weight)| {
             sum.saturating_add(weight.saturating_abs().saturating_mul(MAX_SCORE))
         });
@@ -116,7 +132,13 @@ impl Profile {
             })
     }
 
+    /// Whether there is a plugin of this name.
+    pub(in crate::sched) fn has(&self, name: &str) -> bool {
+        self.names().any(|own| own == name)
+    }
+
     points! {
+        pre_enqueues: PreEnqueue by as_pre_enqueue;
         pre_filters: PreFilter by as_pre_filter;
         filters: Filter by as_filter;
         post_filters: PostFilter by as_post_filter;

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{Node, Taint, Toleration};
 
 use crate::api::predicates::{Effect, tolerates, untolerated};
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, EventKinds, Feasible, Filter, NodeIndex, Normalize, Plugin,
-    PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict, normalize,
+    ClassKey, Classed, ClusterEvent, Cycle, EventKinds, Feasible, Filter, MAX_SCORE, NodeIndex, Normalize,
+    Plugin, PodInfo, PreFilter, PreFiltered, PreScore, PreScored, Score, Snapshot, Verdict, normalize,
 };
 
 /// Filters by hard taints, scores by soft ones.
@@ -107,7 +107,9 @@ impl PreScore for TaintToleration {
         let tolerations = cycle.pod.tolerations();
         let sets = cycle.snapshot.taint_sets();
         let disliked: Vec<_> = sets.iter().map(|taints| disliked(taints, tolerations)).collect();
-        // Where no taint is disliked, every node is given the highest score.
+        if disliked.iter().all(|count| *count == 0) {
+            return PreScored::Same(MAX_SCORE);
+        }
         cycle.note(Disliked(disliked));
         PreScored::Run
     }

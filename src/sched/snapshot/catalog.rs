@@ -11,16 +11,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::client::Typed;
 
+/// The objects of a namespace, by name.
+type Within<K> = Arc<BTreeMap<String, Arc<K>>>;
+
 /// Objects of one kind, by namespace and name.
 #[derive(Clone, Debug)]
 pub struct Shelf<K> {
-    objects: BTreeMap<String, BTreeMap<String, Arc<K>>>,
+    objects: Arc<BTreeMap<String, Within<K>>>,
     version: u64,
 }
 
 impl<K> Default for Shelf<K> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), version: 0 }
+        Self { objects: Arc::default(), version: 0 }
     }
 }
 
@@ -82,6 +85,9 @@ macro_rules! catalog {
         })*
 
         impl ObjectKind {
+            /// All of them.
+            pub(in crate::sched) const ALL: &[Self] = &[$(Self::$kind,)*];
+
             /// Visits the kind as a type.
             pub(in crate::sched) fn visit<V: KindVisitor>(self, visitor: V) -> V::Output {
                 match self {
@@ -134,12 +140,12 @@ impl Catalog {
 
     /// All objects of a kind, by namespace and name.
     pub fn all<K: Catalogued>(&self) -> impl Iterator<Item = &Arc<K>> {
-        K::shelf(self).objects.values().flat_map(BTreeMap::values)
+        K::shelf(self).objects.values().flat_map(|within| within.values())
     }
 
     /// The objects of a kind in a namespace, by name.
     pub fn within<K: Catalogued>(&self, namespace: &str) -> impl Iterator<Item = &Arc<K>> {
-        K::shelf(self).objects.get(namespace).into_iter().flat_map(BTreeMap::values)
+        K::shelf(self).objects.get(namespace).into_iter().flat_map(|within| within.values())
     }
 
     /// Ticks with every change of an object of a kind: what was worked out from all of them is good while it stays.
@@ -154,15 +160,18 @@ impl Catalog {
         shelf.version += 1;
         let (namespace, name) = names(object.metadata());
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        shelf.objects.entry(namespace).or_default().insert(name, object)
+        let within = Arc::make_mut(&mut shelf.objects).entry(namespace).or_default();
+        Arc::make_mut(within).insert(name, object)
     }
 
     pub(super) fn remove<K: Catalogued>(&mut self, namespace: &str, name: &str) -> Option<Arc<K>> {
         let shelf = K::shelf_mut(self);
-        let within = shelf.objects.get_mut(namespace)?;
+        shelf.objects.get(namespace)?.get(name)?;
+        let objects = Arc::make_mut(&mut shelf.objects);
+        let within = Arc::make_mut(objects.get_mut(namespace)?);
         let old = within.remove(name)?;
         if within.is_empty() {
-            shelf.objects.remove(namespace);
+            objects.remove(namespace);
         }
         shelf.version += 1;
         Some(old)

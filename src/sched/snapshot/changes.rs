@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::NodeIndex;
+use super::column::Column;
 
 /// A node that changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Changes {
     /// The position of the oldest that is kept.
     first: u64,
     /// By node: the position behind its last change, and behind the last one of the node itself.
-    last: Vec<(u64, u64)>,
+    last: Column<(u64, u64)>,
 }
 
 /// Changes are kept for at least so many positions, however few nodes there are.
@@ -64,9 +65,7 @@ impl Changes {
     }
 
     pub(super) fn push(&mut self, node: NodeIndex, object: bool) {
-        if self.last.len() <= node.number() {
-            self.last.resize(node.number() + 1, (0, 0));
-        }
+        self.last.grow(node.number() + 1);
         if self.log.len() >= self.last.len().max(LEAST) {
             self.log.pop_front();
             self.first += 1;

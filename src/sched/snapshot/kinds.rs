@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::super::wishes::{Labels, Wishes};
-use crate::env::HashMap;
+use super::shared_map::SharedMap;
 
 /// What other pods may want to know of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,8 +36,8 @@ impl WishesId {
 /// The kinds of the pods that are placed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kinds {
-    ids: HashMap<Arc<PodKind>, KindId>,
-    kinds: HashMap<KindId, (Arc<PodKind>, u32)>,
+    ids: SharedMap<Arc<PodKind>, KindId>,
+    kinds: SharedMap<KindId, (Arc<PodKind>, u32)>,
     /// What they say of others, each once, in the order in which it came; and how many kinds say it.
     wishes: Vec<(WishesId, Arc<Wishes>, u32)>,
     next: u64,
@@ -56,7 +56,10 @@ impl Kinds {
                 id
             }
         };
-        self.kinds.entry(id).or_insert_with(|| (kind.clone(), 0)).1 += 1;
+        match self.kinds.get_mut(&id) {
+            Some((_, pods)) => *pods += 1,
+            None => self.kinds.insert(id, (kind.clone(), 1)),
+        }
         id
     }
 
@@ -92,7 +95,7 @@ impl Kinds {
     }
 
     pub(super) fn get(&self, id: KindId) -> &Arc<PodKind> {
-        &self.kinds[&id].0
+        &self.kinds.get(&id).expect("a node's kinds are known").0
     }
 
     pub(super) fn wishes(&self) -> impl Iterator<Item = (WishesId, &Wishes)> {

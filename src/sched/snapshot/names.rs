@@ -62,6 +62,11 @@ impl ResourceNames {
         &self.names[id.at()]
     }
 
+    /// The names with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (ResourceId, &str)> {
+        (0..).map(ResourceId).zip(self.names.iter().map(String::as_str))
+    }
+
     /// Amounts in the unit of their column: thousandths of CPUs, whole numbers of all else.
     pub fn amounts(&mut self, resources: &Resources) -> Vec<(ResourceId, i64)> {
         let amount = |(name, quantity): (&str, crate::api::quantity::Quantity)| {

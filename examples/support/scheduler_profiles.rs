@@ -1,0 +1,79 @@
+//! What examples that ask a scheduler read: a snapshot of a cluster, and profiles.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use windlass::sched::config::{Configuration, Expanded, InTree, Point, ProfileConfig};
+use windlass::sched::{DEFAULT_NAME, PodInfo, Profile, Scene};
+
+/// Profiles by name. Without a configuration, one that is every pod's.
+pub struct Profiles(BTreeMap<String, Profile>);
+
+impl Profiles {
+    pub fn read(config: Option<&Path>) -> Result<Self, String> {
+        let Some(path) = config else {
+            return Ok(Self(BTreeMap::from([(DEFAULT_NAME.to_owned(), Profile::default())])));
+        };
+        let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let configuration = Configuration::parse(&text(path)?).map_err(|error| wrong(&error))?;
+        let mut profiles = BTreeMap::new();
+        for own in &configuration.profiles {
+            let profile = profile_of(own).map_err(|error| wrong(&error))?;
+            profiles.insert(own.scheduler_name.clone(), profile);
+        }
+        Ok(Self(profiles))
+    }
+
+    #[allow(dead_code, reason = "not every example wants it")]
+    /// The profile that a pod asks for; the only one where there is but one.
+    pub fn of(&self, pod: &PodInfo) -> Result<&Profile, String> {
+        let name = pod.spec().and_then(|spec| spec.scheduler_name.as_deref()).unwrap_or(DEFAULT_NAME);
+        match self.0.get(name) {
+            Some(profile) => Ok(profile),
+            None if self.0.len() == 1 => Ok(self.0.values().next().expect("there is one")),
+            None => Err(format!("pod {}: the configuration has no profile {name:?}", pod.key)),
+        }
+    }
+
+    /// The profile, where there is but one.
+    #[allow(dead_code, reason = "not every example wants it")]
+    pub fn only(self) -> Result<Profile, String> {
+        let count = self.0.len();
+        let only = self.0.into_values().next().filter(|_| count == 1);
+        only.ok_or_else(|| format!("the configuration has {count} profiles; one is needed"))
+    }
+}
+
+/// A profile as the configuration says: which plugins take part, in which order, with what weight.
+fn profile_of(config: &ProfileConfig) -> Result<Profile, String> {
+    let expanded = config.expand(&InTree).map_err(|error| error.to_string())?;
+    let known = Profile::default();
+    let names = expanded.names();
+    let mut profile = known.clone();
+    for name in known.names().filter(|name| !names.contains(name)) {
+        profile = profile.without(name);
+    }
+    Ok(weighted(profile, &expanded))
+}
+
+/// The same plugins with the weights of their scores.
+fn weighted(profile: Profile, expanded: &Expanded) -> Profile {
+    let scorers = expanded.at(Point::Score).iter();
+    scorers.fold(profile, |profile, name| match expanded.score_weight(name) {
+        Some(weight) => profile.reweighted(name, weight),
+        None => profile,
+    })
+}
+
+/// All files as one scene.
+pub fn scene(paths: &[PathBuf]) -> Result<Scene, String> {
+    let mut scene = Scene::default();
+    for path in paths {
+        scene.add(&path.display().to_string(), &text(path)?).map_err(|error| error.to_string())?;
+    }
+    Ok(scene)
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
