@@ -89,7 +89,7 @@ fn a_pod_that_fits_nowhere_is_told_why_in_kube_schedulers_words() {
         .with("c", pod("q").cpu("3"));
     assert_eq!(
         three.decide(pod("x").cpu("2")),
-        Err("0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. preemption: 0/3 nodes \
+        Err("0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. no new claims to deallocate, preemption: 0/3 nodes \
              are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming \
              pod."
             .into())
@@ -97,7 +97,7 @@ fn a_pod_that_fits_nowhere_is_told_why_in_kube_schedulers_words() {
     // Beyond what any node has, evicting others cannot help.
     assert_eq!(
         three.decide(pod("x").cpu("100").memory("1Ti").tolerates("t")),
-        Err("0/3 nodes are available: 3 Insufficient cpu, 3 Insufficient memory. preemption: 0/3 nodes are \
+        Err("0/3 nodes are available: 3 Insufficient cpu, 3 Insufficient memory. no new claims to deallocate, preemption: 0/3 nodes are \
              available: 3 Preemption is not helpful for scheduling."
             .into())
     );
@@ -105,14 +105,16 @@ fn a_pod_that_fits_nowhere_is_told_why_in_kube_schedulers_words() {
         three.decide(
             pod("x").asks("example.com/gpu", "1").set("preemptionPolicy", json!("Never")).tolerates("t")
         ),
-        Err("0/3 nodes are available: 3 Insufficient example.com/gpu. preemption: not eligible due to \
+        Err("0/3 nodes are available: 3 Insufficient example.com/gpu. no new claims to deallocate, preemption: not eligible due to \
              preemptionPolicy=Never."
             .into())
     );
     // Somebody is less important: evicting could help, and nothing else is claimed.
     assert_eq!(
         three.decide(pod("x").cpu("2").priority(10).tolerates("none")),
-        Err("0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu.".into())
+        Err("0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. no new claims to \
+             deallocate"
+            .into())
     );
 }
 
@@ -127,7 +129,7 @@ fn a_pod_that_names_its_nodes_does_not_ask_the_others() {
     assert_eq!(
         world.decide(pod("x").set("affinity", by_name("b"))),
         Err("0/2 nodes are available: 1 node(s) didn't satisfy plugin(s) [NodeAffinity], 1 node(s) were \
-             unschedulable. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
+             unschedulable. no new claims to deallocate, preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
             .into())
     );
 }
@@ -136,7 +138,12 @@ fn a_pod_that_names_its_nodes_does_not_ask_the_others() {
 fn a_node_that_is_full_of_pods_takes_no_more() {
     let mut world = world([big("a").gives("pods", "1")]).with("a", pod("p"));
     let message = world.decide(pod("x")).unwrap_err();
-    assert!(message.starts_with("0/1 nodes are available: 1 Too many pods. preemption:"), "{message}");
+    assert!(
+        message.starts_with(
+            "0/1 nodes are available: 1 Too many pods. no new claims to deallocate, preemption:"
+        ),
+        "{message}"
+    );
 }
 
 #[test]
