@@ -112,7 +112,9 @@ fn a_pod_that_fits_nowhere_is_told_why_in_kube_schedulers_words() {
     // Somebody is less important: evicting could help, and nothing else is claimed.
     assert_eq!(
         three.decide(pod("x").cpu("2").priority(10).tolerates("none")),
-        Err("0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu.".into())
+        Err("0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. no new claims to \
+             deallocate"
+            .into())
     );
 }
 

@@ -108,7 +108,7 @@ async fn a_pod_that_fits_nowhere_says_why_and_is_placed_when_there_is_room() {
     node(&kit, "small", "1").await;
     let scheduler = builder(&kit).start().await;
     kit.create("default", "pods", asking("big", "2")).await.unwrap();
-    let why = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: 1 Preemption is not \
+    let why = "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not \
                helpful for scheduling.";
     until(scheduler.pods(), |pods| pods.iter().any(|pod| condition(pod, "Unschedulable") == Some(why))).await;
     assert_eq!(events(&kit, "big", 1).await, [("FailedScheduling".to_owned(), why.to_owned())]);

@@ -76,8 +76,8 @@ impl Program {
         match self.evaluate(&activation, &mut budget) {
             Ok(Value::Bool(truth)) => Ok(truth),
             Ok(other) => {
-                let kind = other.kind().name();
-                Err(format!("CEL result of type {kind} could not be converted to bool"))
+                let kind = other.kind();
+                Err(format!("CEL result of type {} could not be converted to bool", kind.name()))
             }
             Err(fault) => Err(fault.to_string()),
         }
@@ -119,7 +119,7 @@ fn put<'a>(domains: &mut BTreeMap<&'a str, Entries<'a>>, driver: &'a str, name: 
 }
 
 /// A domain that is not there is a map of nothing: only what is asked for within is missing then.
-fn by_domain(domains: BTreeMap<&str, Entries<'_>>) -> Value<'_> {
+fn by_domain<'a>(domains: BTreeMap<&str, Entries<'a>>) -> Value<'a> {
     let map = |(domain, entries)| entry(domain, Value::Map(Map::Entries(Arc::new(entries))));
     Value::Map(Map::Domains(Arc::new(domains.into_iter().map(map).collect())))
 }
