@@ -59,6 +59,10 @@ pub(super) fn after(profile: &Profile, cycle: &Cycle<'_>, diagnosis: &mut Diagno
         match plugin.post_filter(cycle, diagnosis) {
             PostFiltered::Pass => {}
             PostFiltered::Message(message) => said.push(message),
+            PostFiltered::Helps => {
+                said.clear();
+                break;
+            }
             PostFiltered::Error(message) => {
                 said = vec![message];
                 break;

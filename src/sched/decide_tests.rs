@@ -105,16 +105,14 @@ fn a_pod_that_fits_nowhere_is_told_why_in_kube_schedulers_words() {
         three.decide(
             pod("x").asks("example.com/gpu", "1").set("preemptionPolicy", json!("Never")).tolerates("t")
         ),
-        Err("0/3 nodes are available: 3 Insufficient example.com/gpu. no new claims to deallocate, preemption: not eligible due to \
-             preemptionPolicy=Never."
+        Err("0/3 nodes are available: 3 Insufficient example.com/gpu. no new claims to deallocate, preemption: not \
+             eligible due to preemptionPolicy=Never."
             .into())
     );
     // Somebody is less important: evicting could help, and nothing else is claimed.
     assert_eq!(
         three.decide(pod("x").cpu("2").priority(10).tolerates("none")),
-        Err("0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. no new claims to \
-             deallocate"
-            .into())
+        Err("0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu.".into())
     );
 }
 

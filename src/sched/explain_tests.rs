@@ -132,12 +132,18 @@ fn settings(profile: &Profile) -> Settings {
 
 /// A message without what is said of evictions, which is held against the rules where they are decided.
 fn before_evictions(message: &str) -> &str {
-    message.split_once(" preemption: ").map_or(message, |(before, _)| before)
+    let after = [" no new claims to deallocate", " preemption: "];
+    after
+        .iter()
+        .filter_map(|after| message.split_once(after))
+        .map(|(before, _)| before)
+        .next()
+        .unwrap_or(message)
 }
 
-/// Scores by plugin. That a plugin with nothing to count says 0 to every node, and that it says nothing, is the same.
+/// Scores by plugin. That a plugin says 0 to every node, and that it says nothing, is the same.
 fn counted<'a>(scores: impl Iterator<Item = (&'a str, i64)>) -> BTreeMap<&'a str, i64> {
-    scores.filter(|(plugin, score)| *plugin != "InterPodAffinity" || *score != 0).collect()
+    scores.filter(|(_, score)| *score != 0).collect()
 }
 
 /// A node's explanation in the words of the reference.

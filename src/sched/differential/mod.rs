@@ -91,7 +91,9 @@ fn scores(profile: &Profile, snapshot: &Snapshot, pod: &PodInfo) -> BTreeMap<Str
             PreScored::Same(score) => {
                 skipped.push(place);
                 let (plugin, weight) = profile.at(place);
-                given.values_mut().for_each(|scores| drop(scores.insert(plugin.name(), score * weight)));
+                for scores in given.values_mut() {
+                    scores.insert(plugin.name(), score * weight);
+                }
             }
         }
     }

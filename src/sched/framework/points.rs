@@ -183,6 +183,8 @@ pub enum PostFiltered {
     Pass,
     /// It cannot help, and this is why.
     Message(String),
+    /// There is a way, and nothing to explain: what others said does not matter. Those behind it are not asked.
+    Helps,
     /// It could not tell, and why. Those behind it are not asked.
     Error(String),
 }

@@ -31,7 +31,7 @@ impl PostFilter for Preemption {
         }
         let lower = |node| cycle.snapshot.pods(node).any(|pod| pod.priority < cycle.pod.priority);
         if diagnosis.resolvable.iter().any(|node| lower(*node)) {
-            return PostFiltered::Pass;
+            return PostFiltered::Helps;
         }
         let (all, resolvable) = (diagnosis.nodes, diagnosis.resolvable.len());
         let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();

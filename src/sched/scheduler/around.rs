@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::apps::v1::{ReplicaSet, StatefulSet};
@@ -10,8 +9,7 @@ use k8s_openapi::api::core::v1::{Namespace, ReplicationController, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::mpsc;
 
-use super::books::Books;
-use super::run::{Around, Message};
+use super::run::{Around, Message, Note};
 use crate::api::selector::LabelSelector;
 use crate::client::{Change, Client, Informer, Typed};
 use crate::env::Env;
@@ -157,8 +155,6 @@ impl KindVisitor for Watch<'_> {
         Box::new(followed.on_change(told).start(self.env))
     }
 }
-
-type Note = Box<dyn FnOnce(&mut Books, Duration) + Send>;
 
 fn set(kind: Controller, meta: &ObjectMeta, selector: Option<LabelSelector>, there: bool) -> Note {
     let (namespace, name) = names(meta);

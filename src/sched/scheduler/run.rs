@@ -41,8 +41,11 @@ pub(super) enum Message {
     Bound { pod: Arc<PodInfo>, node: Arc<str>, result: Result<(), Failure> },
 }
 
+/// Tells the books something, at a time.
+pub(super) type Note = Box<dyn FnOnce(&mut Books, Duration) + Send>;
+
 /// What the books are to note.
-pub(super) struct Around(pub(super) Box<dyn FnOnce(&mut Books, Duration) + Send>);
+pub(super) struct Around(pub(super) Note);
 
 impl std::fmt::Debug for Around {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -116,7 +119,7 @@ impl Run {
             self.books.expire(self.now());
             if self.unsynced == 0 && self.turn() {
                 turns += 1;
-                if turns % TURNS == 0 {
+                if turns.is_multiple_of(TURNS) {
                     // Others run.
                     tokio::task::yield_now().await;
                 }

@@ -312,9 +312,11 @@ impl Reserve for DynamicResources {
 #[async_trait]
 impl PreBind for DynamicResources {
     async fn pre_bind(&self, binding: &Binding) -> Result<(), BindError> {
-        let writing = Writing::new(self, binding);
-        writing.run().await?;
-        writing.ready().await
+        Writing::new(self, binding).run().await
+    }
+
+    async fn ready(&self, binding: &Binding) -> Result<(), BindError> {
+        Writing::new(self, binding).ready().await
     }
 }
 

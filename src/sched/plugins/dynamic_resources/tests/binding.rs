@@ -140,7 +140,11 @@ fn running(mut scene: Scene, claims: &[Value]) -> (Scene, Arc<FakeServer>, Env) 
 async fn pre_bind(scene: &Scene, server: &Arc<FakeServer>, pod: &Arc<PodInfo>) -> Result<(), String> {
     let (client, env) = (server.clone(), Env::simulated(1));
     let binding = Binding { pod: pod.clone(), node: "a".into(), client, env };
-    scene.plugin.pre_bind(&binding).await.map_err(|error| error.to_string())
+    let bound = async {
+        scene.plugin.pre_bind(&binding).await?;
+        scene.plugin.ready(&binding).await
+    };
+    bound.await.map_err(|error: BindError| error.to_string())
 }
 
 fn one(devices: Value) -> (Scene, Arc<FakeServer>, Env) {
