@@ -206,6 +206,8 @@ fn reference(snapshot: &Snapshot, info: &PodInfo) -> BTreeSet<String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn decisions_are_what_a_naive_reference_says(
         nodes in prop::collection::vec((1u8..8, 1u8..8, 0u8..5), 1..6),

@@ -168,6 +168,8 @@ fn judged(judgement: &NodeJudgement) -> (String, Option<i64>, BTreeMap<&str, i64
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Every verdict, reason, score and total is the reference's, and so is the message.
     #[test]
     fn what_is_explained_is_what_the_rules_say((nodes, placed, asked, [kind, service]) in numbers()) {

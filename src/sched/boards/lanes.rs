@@ -246,6 +246,8 @@ mod tests {
     use super::*;
 
     proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         /// Whatever is put in, changed, moved and taken out: the best and their number are those of a plain map.
         #[test]
         fn the_best_are_those_of_a_plain_map(

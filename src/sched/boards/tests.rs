@@ -150,6 +150,8 @@ fn best(profile: &Profile, snapshot: &Snapshot, pod: &PodInfo) -> (i64, Vec<Node
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Whatever happens between two pods of a class, its board has the nodes that a look at every node finds.
     #[test]
     fn a_board_says_what_every_node_says(steps in steps(), budget in prop_oneof![Just(BUDGET), Just(20_000)]) {

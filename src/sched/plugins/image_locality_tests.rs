@@ -60,6 +60,8 @@ fn images() -> impl Strategy<Value = Vec<(usize, i64)>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Every node that fits gets from it what the rules say, whatever images there are.
     #[test]
     fn scores_are_those_of_the_reference(

@@ -7,8 +7,8 @@
 use k8s_openapi::api::core::v1::PodSpec;
 
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, Plugin, PodInfo, PreFilter, PreFiltered,
-    Snapshot, Verdict,
+    ClassKey, Classed, ClusterEvent, Cycle, EventKinds, Filter, NodeIndex, Plugin, PodInfo, PreFilter,
+    PreFiltered, Snapshot, Verdict,
 };
 
 /// Filters by the features that nodes declare.
@@ -48,6 +48,13 @@ fn needed(pod: &PodInfo) -> impl Iterator<Item = &'static str> {
 impl Plugin for NodeDeclaredFeatures {
     fn name(&self) -> &'static str {
         "NodeDeclaredFeatures"
+    }
+
+    fn wakes_on(&self) -> EventKinds {
+        EventKinds::NODE_ADDED
+            | EventKinds::NODE_DECLARED_FEATURES
+            | EventKinds::POD_SCALED_DOWN
+            | EventKinds::POD_OTHERWISE
     }
 
     fn helps(&self, event: &ClusterEvent<'_>, _: &PodInfo, _: &Snapshot) -> bool {

@@ -10,8 +10,8 @@ use k8s_openapi::api::storage::v1::{CSINode, CSINodeDriver, VolumeAttachment};
 
 use crate::sched::volumes::{InTree, Problem, VolumeId, claim_names, of_pod, volumes};
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, ObjectEvent, ObjectKind, Plugin, PodInfo,
-    PreFilter, PreFiltered, Snapshot, Verdict,
+    ClassKey, Classed, ClusterEvent, Cycle, EventKinds, Filter, NodeIndex, ObjectEvent, ObjectKind, Plugin,
+    PodInfo, PreFilter, PreFiltered, Snapshot, Verdict,
 };
 
 /// Filters by how many volumes of each driver a node attaches.
@@ -103,6 +103,11 @@ impl NodeVolumeLimits {
 impl Plugin for NodeVolumeLimits {
     fn name(&self) -> &'static str {
         "NodeVolumeLimits"
+    }
+
+    fn wakes_on(&self) -> EventKinds {
+        let objects = self.looks_up().iter().map(|kind| EventKinds::object(*kind));
+        objects.fold(EventKinds::POD_REMOVED, EventKinds::or)
     }
 
     fn helps(&self, event: &ClusterEvent<'_>, pod: &PodInfo, _: &Snapshot) -> bool {

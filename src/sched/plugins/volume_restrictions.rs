@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Volume};
 
 use crate::sched::volumes::{not_found, volumes};
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, ObjectKind, Plugin, PodInfo, PreFilter,
-    PreFiltered, Snapshot, Verdict,
+    ClassKey, Classed, ClusterEvent, Cycle, EventKinds, Filter, NodeIndex, ObjectKind, Plugin, PodInfo,
+    PreFilter, PreFiltered, Snapshot, Verdict,
 };
 
 /// Filters by disks that pods of the node have, and by claims that other pods have.
@@ -93,6 +93,12 @@ fn is_taken(pod: &PodInfo, snapshot: &Snapshot) -> Result<bool, String> {
 impl Plugin for VolumeRestrictions {
     fn name(&self) -> &'static str {
         "VolumeRestrictions"
+    }
+
+    fn wakes_on(&self) -> EventKinds {
+        EventKinds::NODE_ADDED
+            | EventKinds::POD_REMOVED
+            | EventKinds::object_added(ObjectKind::PersistentVolumeClaim)
     }
 
     fn helps(&self, event: &ClusterEvent<'_>, pod: &PodInfo, _: &Snapshot) -> bool {

@@ -9,8 +9,8 @@ use k8s_openapi::api::storage::v1::StorageClass;
 
 use crate::sched::volumes::{class_of_claim, not_found, volume_name, volumes, waits_for_consumer};
 use crate::sched::{
-    ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, ObjectEvent, ObjectKind, Plugin, PodInfo,
-    PreFilter, PreFiltered, Snapshot, Verdict,
+    ClassKey, Classed, ClusterEvent, Cycle, EventKinds, Filter, NodeIndex, ObjectEvent, ObjectKind, Plugin,
+    PodInfo, PreFilter, PreFiltered, Snapshot, Verdict,
 };
 
 /// Filters by the zones and regions that volumes are labelled with.
@@ -114,6 +114,11 @@ impl VolumeZone {
 impl Plugin for VolumeZone {
     fn name(&self) -> &'static str {
         "VolumeZone"
+    }
+
+    fn wakes_on(&self) -> EventKinds {
+        let objects = self.looks_up().iter().map(|kind| EventKinds::object(*kind));
+        objects.fold(EventKinds::NODE_ADDED | EventKinds::NODE_LABELS, EventKinds::or)
     }
 
     fn helps(&self, event: &ClusterEvent<'_>, pod: &PodInfo, _: &Snapshot) -> bool {

@@ -544,7 +544,7 @@ fn run(steps: Vec<Step>, windows: bool, backwards: bool) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_queue_is_as_the_naive_one(steps in steps(), windows: bool, backwards: bool) {

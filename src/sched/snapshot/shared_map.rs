@@ -129,6 +129,8 @@ mod tests {
     }
 
     proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         /// However maps were copied and changed, each is what a map of its own would be.
         #[test]
         fn copies_are_maps_of_their_own(steps in steps()) {

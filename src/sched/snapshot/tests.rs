@@ -139,6 +139,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Whatever happens, the columns say what counting from nothing would say.
     #[test]
     fn columns_are_what_counting_gives(steps in steps()) {

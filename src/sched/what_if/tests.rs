@@ -264,6 +264,8 @@ fn shown(snapshot: &Snapshot) -> BTreeMap<String, String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// A fork and its origin are each what they would be had they been told everything alone.
     #[test]
     fn forks_leave_each_other_alone(steps in steps()) {

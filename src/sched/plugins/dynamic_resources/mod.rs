@@ -62,9 +62,9 @@ use crate::client::Client;
 use crate::env::{Clock, Env};
 use crate::sched::config::DynamicResourcesArgs;
 use crate::sched::{
-    BindError, Binding, ClassKey, Classed, ClusterEvent, Cycle, Diagnosis, Feasible, Filter, NodeIndex,
-    Normalize, ObjectKind, Plugin, PodInfo, PostFilter, PostFiltered, PreBind, PreEnqueue, PreFilter,
-    PreFiltered, PreScore, PreScored, Reserve, Score, Snapshot, Verdict, normalize,
+    BindError, Binding, ClassKey, Classed, ClusterEvent, Cycle, Diagnosis, EventKinds, Feasible, Filter,
+    NodeIndex, Normalize, ObjectKind, Plugin, PodInfo, PostFilter, PostFiltered, PreBind, PreEnqueue,
+    PreFilter, PreFiltered, PreScore, PreScored, Reserve, Score, Snapshot, Verdict, normalize,
 };
 
 /// How long a node may take, and devices may take to be ready, unless something else is said.
@@ -137,6 +137,16 @@ impl Default for DynamicResources {
 impl Plugin for DynamicResources {
     fn name(&self) -> &'static str {
         "DynamicResources"
+    }
+
+    fn wakes_on(&self) -> EventKinds {
+        let objects = self.looks_up().iter().map(|kind| EventKinds::object(*kind));
+        let others = EventKinds::NODE_ADDED
+            | EventKinds::NODE_LABELS
+            | EventKinds::NODE_ALLOCATABLE
+            | EventKinds::POD_REMOVED
+            | EventKinds::POD_CLAIMS;
+        objects.fold(others, EventKinds::or)
     }
 
     fn helps(&self, event: &ClusterEvent<'_>, pod: &PodInfo, snapshot: &Snapshot) -> bool {

@@ -30,8 +30,8 @@ use async_trait::async_trait;
 
 use crate::sched::config::VolumeBindingArgs;
 use crate::sched::{
-    BindError, Binding, ClassKey, Classed, ClusterEvent, Cycle, Filter, NodeIndex, ObjectKind, Plugin,
-    PodInfo, PostBind, PreBind, PreFilter, PreFiltered, Reserve, Snapshot, Verdict,
+    BindError, Binding, ClassKey, Classed, ClusterEvent, Cycle, EventKinds, Filter, NodeIndex, ObjectKind,
+    Plugin, PodInfo, PostBind, PreBind, PreFilter, PreFiltered, Reserve, Snapshot, Verdict,
 };
 use assumed::State;
 use needs::Needs;
@@ -68,6 +68,11 @@ impl Default for VolumeBinding {
 impl Plugin for VolumeBinding {
     fn name(&self) -> &'static str {
         "VolumeBinding"
+    }
+
+    fn wakes_on(&self) -> EventKinds {
+        let objects = self.looks_up().iter().map(|kind| EventKinds::object(*kind));
+        objects.fold(EventKinds::NODE_ADDED | EventKinds::NODE_LABELS, EventKinds::or)
     }
 
     fn helps(&self, event: &ClusterEvent<'_>, pod: &PodInfo, _: &Snapshot) -> bool {

@@ -50,6 +50,8 @@ fn will_do(world: &World, incoming: &Tree, node: &str) -> bool {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn evictions_make_room_and_none_of_them_is_needless(crowd in crowd(), priority in 0..5i32, cpu in 1..6i64) {
         let (world, incoming) = (built(&crowd), wants(priority, cpu));

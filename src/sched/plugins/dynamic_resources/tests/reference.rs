@@ -220,6 +220,8 @@ fn decided(scene: &mut Scene, info: &PodInfo) -> Decision {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Whatever devices there are and whatever is asked for: nodes are judged, scored and told of as the rules say.
     #[test]
     fn nodes_are_judged_as_the_rules_say((slices, claims, uses_these) in worlds()) {
