@@ -104,6 +104,7 @@ pub(crate) async fn calls(watchers: usize) -> Calls {
             pod: Arc::new(snapshot.read(object.view().expect("a pod"))),
             node: nodes[number % NODES].clone(),
             client: client.clone(),
+            env: env.clone(),
         })
         .collect();
     let before = cpu();
