@@ -7,10 +7,10 @@ use windlass::sched::config::{Configuration, Expanded, InTree, Point, ProfileCon
 use windlass::sched::{DEFAULT_NAME, PodInfo, Profile, Scene};
 
 /// Profiles by name. Without a configuration, one that is every pod's.
-pub struct Profiles(BTreeMap<String, Profile>);
+pub(crate) struct Profiles(BTreeMap<String, Profile>);
 
 impl Profiles {
-    pub fn read(config: Option<&Path>) -> Result<Self, String> {
+    pub(crate) fn read(config: Option<&Path>) -> Result<Self, String> {
         let Some(path) = config else {
             return Ok(Self(BTreeMap::from([(DEFAULT_NAME.to_owned(), Profile::default())])));
         };
@@ -26,7 +26,7 @@ impl Profiles {
 
     #[allow(dead_code, reason = "not every example wants it")]
     /// The profile that a pod asks for; the only one where there is but one.
-    pub fn of(&self, pod: &PodInfo) -> Result<&Profile, String> {
+    pub(crate) fn of(&self, pod: &PodInfo) -> Result<&Profile, String> {
         let name = pod.spec().and_then(|spec| spec.scheduler_name.as_deref()).unwrap_or(DEFAULT_NAME);
         match self.0.get(name) {
             Some(profile) => Ok(profile),
@@ -37,7 +37,7 @@ impl Profiles {
 
     /// The profile, where there is but one.
     #[allow(dead_code, reason = "not every example wants it")]
-    pub fn only(self) -> Result<Profile, String> {
+    pub(crate) fn only(self) -> Result<Profile, String> {
         let count = self.0.len();
         let only = self.0.into_values().next().filter(|_| count == 1);
         only.ok_or_else(|| format!("the configuration has {count} profiles; one is needed"))
@@ -66,7 +66,7 @@ fn weighted(profile: Profile, expanded: &Expanded) -> Profile {
 }
 
 /// All files as one scene.
-pub fn scene(paths: &[PathBuf]) -> Result<Scene, String> {
+pub(crate) fn scene(paths: &[PathBuf]) -> Result<Scene, String> {
     let mut scene = Scene::default();
     for path in paths {
         scene.add(&path.display().to_string(), &text(path)?).map_err(|error| error.to_string())?;
