@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use windlass::sched::config::{Configuration, Expanded, InTree, Point, ProfileConfig};
+use windlass::sched::config::{Configuration, Expanded, InTree, Point, ProfileConfig, Registry};
 use windlass::sched::{DEFAULT_NAME, PodInfo, Profile, Scene};
 
 /// Profiles by name. Without a configuration, one that is every pod's.
@@ -47,6 +47,7 @@ impl Profiles {
 /// A profile as the configuration says: which plugins take part, in which order, with what weight.
 fn profile_of(config: &ProfileConfig) -> Result<Profile, String> {
     let expanded = config.expand(&InTree).map_err(|error| error.to_string())?;
+    not_taken_over(config, &expanded).map_or(Ok(()), Err)?;
     let known = Profile::default();
     let names = expanded.names();
     let mut profile = known.clone();
@@ -54,6 +55,26 @@ fn profile_of(config: &ProfileConfig) -> Result<Profile, String> {
         profile = profile.without(name);
     }
     Ok(weighted(profile, &expanded))
+}
+
+/// What a configuration says that a profile cannot be told yet; better none than another.
+fn not_taken_over(config: &ProfileConfig, expanded: &Expanded) -> Option<String> {
+    const NOTHING: &str = "{apiVersion: kubescheduler.config.k8s.io/v1, kind: KubeSchedulerConfiguration}";
+    let usual = Configuration::parse(NOTHING).ok()?;
+    let usual = &usual.profiles.first()?.args;
+    if let Some(own) = config.args.iter().find(|own| !usual.contains(own)) {
+        return Some(format!(
+            "arguments of {} that are not the default ones cannot be taken over yet",
+            own.plugin
+        ));
+    }
+    let names = expanded.names();
+    let missing = names.iter().find_map(|name| {
+        let stands = |point: &Point| InTree.points(name).is_some_and(|points| points.contains(*point));
+        let absent = |point: &Point| !expanded.at(*point).iter().any(|own| own == name);
+        Point::ALL.into_iter().find(|point| stands(point) && absent(point)).map(|point| (name, point))
+    });
+    missing.map(|(name, point)| format!("that {name} is disabled at {point} alone cannot be taken over yet"))
 }
 
 /// The same plugins with the weights of their scores.
