@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use windlass::sched::config::{Configuration, Expanded, InTree, Point, ProfileConfig, Registry};
+use windlass::sched::config::{Configuration, Expanded, InTree, Point, ProfileConfig};
 use windlass::sched::{DEFAULT_NAME, PodInfo, Profile, Scene};
 
 /// Profiles by name. Without a configuration, one that is every pod's.
@@ -16,6 +16,15 @@ impl Profiles {
         };
         let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let configuration = Configuration::parse(&text(path)?).map_err(|error| wrong(&error))?;
+        configuration.expand(&InTree).map_err(|error| wrong(&error))?;
+        if !configuration.extenders.is_empty() {
+            return Err(wrong(&"extenders cannot be asked"));
+        }
+        let shares = configuration.profiles.iter().filter_map(|own| own.percentage_of_nodes_to_score);
+        let mut shares = shares.chain([configuration.percentage_of_nodes_to_score]);
+        if let Some(share) = shares.find(|share| !matches!(share, 0 | 100)) {
+            return Err(wrong(&format!("percentageOfNodesToScore {share}: every node is scored")));
+        }
         let mut profiles = BTreeMap::new();
         for own in &configuration.profiles {
             let profile = profile_of(own).map_err(|error| wrong(&error))?;
@@ -24,8 +33,8 @@ impl Profiles {
         Ok(Self(profiles))
     }
 
-    #[allow(dead_code, reason = "not every example wants it")]
     /// The profile that a pod asks for; the only one where there is but one.
+    #[allow(dead_code, reason = "not every example wants it")]
     pub(crate) fn of(&self, pod: &PodInfo) -> Result<&Profile, String> {
         let name = pod.spec().and_then(|spec| spec.scheduler_name.as_deref()).unwrap_or(DEFAULT_NAME);
         match self.0.get(name) {
@@ -59,22 +68,31 @@ fn profile_of(config: &ProfileConfig) -> Result<Profile, String> {
 
 /// What a configuration says that a profile cannot be told yet; better none than another.
 fn not_taken_over(config: &ProfileConfig, expanded: &Expanded) -> Option<String> {
-    const NOTHING: &str = "{apiVersion: kubescheduler.config.k8s.io/v1, kind: KubeSchedulerConfiguration}";
-    let usual = Configuration::parse(NOTHING).ok()?;
-    let usual = &usual.profiles.first()?.args;
-    if let Some(own) = config.args.iter().find(|own| !usual.contains(own)) {
+    const NOTHING: &str = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
+    let usual = Configuration::parse(NOTHING).expect("what says nothing is a configuration");
+    let usual = usual.profiles.first().expect("the default one");
+    if let Some(own) = config.args.iter().find(|own| !usual.args.contains(own)) {
         return Some(format!(
             "arguments of {} that are not the default ones cannot be taken over yet",
             own.plugin
         ));
     }
+    let usual = usual.expand(&InTree).expect("the default one expands");
     let names = expanded.names();
-    let missing = names.iter().find_map(|name| {
-        let stands = |point: &Point| InTree.points(name).is_some_and(|points| points.contains(*point));
-        let absent = |point: &Point| !expanded.at(*point).iter().any(|own| own == name);
-        Point::ALL.into_iter().find(|point| stands(point) && absent(point)).map(|point| (name, point))
+    let other = Point::ALL.into_iter().find(|point| {
+        let left = usual.at(*point).iter().filter(|name| names.contains(name.as_str()));
+        // Scores are added up, in whatever order.
+        let (mut left, mut own) = (left.collect::<Vec<_>>(), expanded.at(*point).iter().collect::<Vec<_>>());
+        if *point == Point::Score {
+            left.sort();
+            own.sort();
+        }
+        left != own
     });
-    missing.map(|(name, point)| format!("that {name} is disabled at {point} alone cannot be taken over yet"))
+    other.map(|point| {
+        let own = expanded.at(point).join(", ");
+        format!("that the plugins at {point} are [{own}], and in this order, cannot be taken over yet")
+    })
 }
 
 /// The same plugins with the weights of their scores.

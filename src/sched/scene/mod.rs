@@ -12,7 +12,7 @@
 //! apiVersion: v1
 //! kind: List
 //! items:
-//! - {apiVersion: v1, kind: Node, metadata: {name: n}, status: {allocatable: {cpu: '1', pods: '9'}}}
+//! - {apiVersion: v1, kind: Node, metadata: {name: node-1}, status: {allocatable: {cpu: '1', pods: '9'}}}
 //! - apiVersion: v1
 //!   kind: Pod
 //!   metadata: {name: big, namespace: ns}
