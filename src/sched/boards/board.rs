@@ -203,7 +203,12 @@ impl Board {
             filters.filter(|place| !skipped.contains(place)).partition(|place| beyond(*place));
         let filters: Vec<_> = filters;
         asked.beyond_filters = beyond_filters;
-        (asked.moving.filters, asked.still.filters) = filters.into_iter().partition(counts);
+        // Behind one that is asked each time, all are: a node that it fails at must not be rejected by another before.
+        let mut moving = false;
+        (asked.moving.filters, asked.still.filters) = filters.into_iter().partition(|place| {
+            moving |= counts(place);
+            moving
+        });
         skipped.clear();
         if !asked.narrow {
             let all = Feasible::of(cycle.snapshot.nodes());

@@ -54,7 +54,8 @@ impl ClassKey {
 ///
 /// The plugin's `PreFilter`, `Filter`, `PreScore` and `Score` must follow from what [`key`](Self::key) writes and
 /// from the snapshot alone, and of the snapshot, on a node, from that node and the pods on it alone; unless it
-/// says [how it looks beyond](Self::as_domains). Its `PreScore` must not depend on which nodes will do.
+/// says [how it looks beyond](Self::as_domains). Of the [catalog](Snapshot::catalog) it may read what the key says,
+/// and what is about that node alone. Its `PreScore` must not depend on which nodes will do.
 ///
 /// Without this, a plugin is asked about every node for every pod, which costs time and nothing else.
 ///

@@ -76,9 +76,8 @@ type PodsOfNode = BTreeMap<String, Arc<PodInfo>>;
 
 /// The nodes and what is placed on them.
 ///
-/// A clone is cheap, and from then on a snapshot of its own: what neither changes they share. One of a hundred
-/// thousand nodes takes well under a millisecond, and a change of a shared snapshot copies little more than what it
-/// changes.
+/// A clone is cheap, and from then on a snapshot of its own: what neither changes they share. A change of a shared
+/// snapshot copies the part of each column in which it falls.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     resources: ResourceNames,
